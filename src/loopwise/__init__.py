@@ -1,0 +1,68 @@
+"""Recurrent networks from raw sequences to a streaming deployment: train, see inside, ship.
+
+The names below are resolved when they are first used: ``import loopwise`` is fast and needs no
+torch. Layers and training need ``loopwise[train]``; `load` and what it returns do not.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from loopwise.errors import LoopwiseError, MissingExtraError
+
+if TYPE_CHECKING:
+    from loopwise.nn.accelerate import accelerate
+    from loopwise.nn.backend import backend
+    from loopwise.nn.cells import GRUCell, LSTMCell, RNNCell
+    from loopwise.nn.layers import GRU, LSTM, RNN
+    from loopwise.nn.stack import Recurrent
+    from loopwise.runtime.load import load
+    from loopwise.tasks.lm.estimator import LanguageModel
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "GRU": "loopwise.nn.layers",
+    "LSTM": "loopwise.nn.layers",
+    "RNN": "loopwise.nn.layers",
+    "GRUCell": "loopwise.nn.cells",
+    "LSTMCell": "loopwise.nn.cells",
+    "RNNCell": "loopwise.nn.cells",
+    "LanguageModel": "loopwise.tasks.lm.estimator",
+    "Recurrent": "loopwise.nn.stack",
+    "accelerate": "loopwise.nn.accelerate",
+    "backend": "loopwise.nn.backend",
+    "load": "loopwise.runtime.load",
+}
+
+__all__ = [
+    "GRU",
+    "LSTM",
+    "RNN",
+    "GRUCell",
+    "LSTMCell",
+    "LanguageModel",
+    "LoopwiseError",
+    "RNNCell",
+    "Recurrent",
+    "accelerate",
+    "backend",
+    "load",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'loopwise' has no attribute {name!r}")
+    try:
+        value = getattr(importlib.import_module(home), name)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] not in ("torch", "lightning_fabric"):
+            raise
+        raise MissingExtraError("train", f"loopwise.{name}") from error
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

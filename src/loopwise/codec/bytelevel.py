@@ -1,0 +1,76 @@
+"""Tokens that are pieces of bytes: any text can be encoded, and decoding puts UTF-8 together."""
+
+import codecs
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loopwise.codec.base import StreamDecoder, TextCodec, TokenIds, encode_utf8, printable
+from loopwise.codec.corpus import Source
+
+
+class ByteLevelCodec(TextCodec):
+    """A codec whose token `i` stands for the bytes ``pieces[i]``."""
+
+    def __init__(self, pieces: Sequence[bytes], start: int):
+        self.pieces = tuple(pieces)
+        self.size = len(self.pieces)
+        self.start = start
+        self.unknown = None
+
+    def decode(self, ids: TokenIds) -> str:
+        """Return the text of ids ``[T]``; what is not UTF-8 becomes U+FFFD."""
+        pieces = self.pieces
+        return b"".join([pieces[i] for i in self.checked(ids)]).decode("utf-8", "replace")
+
+    def token(self, token_id: int) -> str:
+        r"""Return the text of the token, a byte of a split character as ``\xc3``."""
+        piece = self.pieces[self.checked_id(token_id)]
+        return printable(piece.decode("utf-8", "backslashreplace"))
+
+    def decoder(self) -> StreamDecoder:
+        """Return a decoder that holds back incomplete characters."""
+        return _Utf8Decoder(self)
+
+
+class _Utf8Decoder(StreamDecoder):
+    """Holds back the bytes of a character until it is complete or known to be broken."""
+
+    def __init__(self, codec: ByteLevelCodec):
+        self._codec = codec
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def push(self, token_id: int) -> str:
+        return self._utf8.decode(self._codec.pieces[self._codec.checked_id(token_id)])
+
+    def finish(self) -> str:
+        return self._utf8.decode(b"", final=True)
+
+
+class ByteCodec(ByteLevelCodec):
+    """The 256 bytes, so that any input is legal; `start` is the newline, 10."""
+
+    unit = "bytes"
+
+    def __init__(self):
+        super().__init__([bytes([value]) for value in range(256)], start=ord("\n"))
+
+    @classmethod
+    def from_json(cls, described: Mapping[str, Any]) -> "ByteCodec":
+        """Return the codec; there is nothing to read."""
+        del described
+        return cls()
+
+    def encode(self, source: Source) -> NDArray[np.int32]:
+        """Return the ids ``[T]``, the bytes themselves; UTF-8 or not."""
+        return np.frombuffer(source.data, np.uint8).astype(np.int32)
+
+    def encode_text(self, text: str) -> NDArray[np.int32]:
+        """Return the ids ``[T]``, the bytes of the text in UTF-8."""
+        return np.frombuffer(encode_utf8(text), np.uint8).astype(np.int32)
+
+    def vocabulary_json(self) -> dict[str, Any]:
+        """Return nothing: there is only one such codec."""
+        return {}

@@ -1,0 +1,118 @@
+"""Choosing the next token from logits."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loopwise.errors import ConfigError, DataError, ShapeError
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a token is drawn: temperature first, then `top_k`, then `top_p`.
+
+    Attributes:
+        temperature: divides the logits, at least 0; 0 always takes the most likely token.
+        top_k: draw among the k most likely tokens only; 0 for all (Fan et al., 2018).
+        top_p: draw among the fewest most likely tokens whose probabilities sum to at least this,
+            in (0, 1]; 1 for all (nucleus sampling, Holtzman et al., 2020).
+
+    Raises:
+        ConfigError: if a value is not allowed.
+    """
+
+    temperature: float = 1.0
+    top_k: int = 0
+    top_p: float = 1.0
+
+    def __post_init__(self):
+        if not (math.isfinite(self.temperature) and self.temperature >= 0):
+            raise ConfigError(f"temperature={self.temperature}: must be finite and at least 0")
+        if self.top_k < 0:
+            raise ConfigError(f"top_k={self.top_k}: must be at least 1, or 0 for all tokens")
+        if not 0 < self.top_p <= 1:
+            raise ConfigError(f"top_p={self.top_p}: must be above 0 and at most 1")
+
+
+def sample(logits: NDArray[Any], options: Sampling, rng: np.random.Generator) -> int:
+    """Draw one token; equal probabilities count as ordered by id.
+
+    Args:
+        logits: ``[V]``, unnormalised log probabilities; -inf excludes a token.
+        options: how to draw.
+        rng: one number is taken from it, none at temperature 0.
+
+    Returns:
+        An id in ``[0, V)``.
+
+    Raises:
+        ShapeError: if `logits` is no vector or is empty.
+        DataError: if it holds NaN or +inf, or nothing but -inf.
+    """
+    scores = _checked(logits)
+    if options.temperature == 0:
+        return int(scores.argmax())
+    weights = _restrict(_weights(scores, options.temperature), scores, options)
+    # The sum stays strictly above the drawn point, so a token of weight 0 is never found.
+    cumulative = weights.cumsum()
+    return int(cumulative.searchsorted(rng.random() * cumulative[-1], side="right"))
+
+
+def greedy(logits: NDArray[Any]) -> int:
+    """Return the most likely token of logits ``[V]``, the first of equals.
+
+    Raises:
+        ShapeError: if `logits` is no vector or is empty.
+        DataError: if it holds NaN or +inf, or nothing but -inf.
+    """
+    return int(_checked(logits).argmax())
+
+
+def log_softmax(logits: NDArray[Any], axis: int = -1) -> NDArray[Any]:
+    """Return the log probabilities along `axis`, in the floating type of `logits`.
+
+    A line of nothing but -inf has no distribution and gives NaN.
+    """
+    scores = np.asarray(logits)
+    with np.errstate(invalid="ignore"):
+        shifted = scores - scores.max(axis=axis, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
+
+
+def _checked(logits: NDArray[Any]) -> NDArray[np.float64]:
+    scores = np.asarray(logits, np.float64)
+    if scores.ndim != 1 or not scores.size:
+        raise ShapeError(f"logits must be a vector [V] with V >= 1, not {list(scores.shape)}")
+    if not scores.max() < np.inf:  # false for NaN too
+        position = int(np.flatnonzero(~(scores < np.inf))[0])
+        raise DataError(f"logits[{position}] is {scores[position]}; must be finite or -inf")
+    if scores.max() == -np.inf:
+        raise DataError(f"all {scores.size} logits are -inf: no token is allowed")
+    return scores
+
+
+def _weights(scores: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
+    """Return what is proportional to the probabilities, 1 for the most likely token."""
+    with np.errstate(over="ignore"):  # a tiny temperature may give -inf, which is right
+        return np.exp((scores - scores.max()) / temperature)
+
+
+def _restrict(
+    weights: NDArray[np.float64], scores: NDArray[np.float64], options: Sampling
+) -> NDArray[np.float64]:
+    """Return the weights with 0 for the tokens that `top_k` and `top_p` exclude."""
+    if not options.top_k and options.top_p == 1:
+        return weights
+    # By score, as different scores may have equal weights; then top_k=1 is greedy to the last bit.
+    order = np.argsort(-scores, kind="stable")
+    if options.top_k:
+        order = order[: options.top_k]
+    if options.top_p < 1:
+        cumulative = weights[order].cumsum()
+        order = order[: cumulative.searchsorted(options.top_p * cumulative[-1]) + 1]
+    kept = np.zeros_like(weights)
+    kept[order] = weights[order]
+    return kept

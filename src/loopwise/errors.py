@@ -1,0 +1,66 @@
+"""Every error that loopwise raises for a mistake or a broken file, as one tree.
+
+::
+
+    LoopwiseError
+    ├── ConfigError (ValueError)      an option, a key or a value that is not allowed
+    ├── ShapeError (ValueError)       tensors that do not fit each other or the layer
+    ├── DataError (ValueError)        input data that cannot be read or used
+    ├── FileError (OSError)           a file of ours that is missing, damaged or foreign
+    │   ├── BundleError
+    │   ├── CheckpointError
+    │   └── RunError
+    ├── MissingExtraError (ImportError)   an optional dependency that is not installed
+    └── TrainingError (RuntimeError)  a training that cannot go on
+
+The command line prints these as one message; anything else that escapes is a defect of loopwise.
+"""
+
+
+class LoopwiseError(Exception):
+    """Base of all errors that loopwise raises on purpose."""
+
+
+class ConfigError(LoopwiseError, ValueError):
+    """An option, a key or a value that is not allowed."""
+
+
+class ShapeError(LoopwiseError, ValueError):
+    """Tensors whose shapes, types or devices do not fit."""
+
+
+class DataError(LoopwiseError, ValueError):
+    """Input data that cannot be read or used; the message names the file and the place in it."""
+
+
+class FileError(LoopwiseError, OSError):
+    """A file written by loopwise that is missing, damaged or of another kind."""
+
+
+class BundleError(FileError):
+    """A bundle that cannot be read."""
+
+
+class CheckpointError(FileError):
+    """A checkpoint that cannot be written, or that is truncated, altered or missing."""
+
+
+class RunError(FileError):
+    """A run directory that is missing, occupied or incomplete."""
+
+
+class MissingExtraError(LoopwiseError, ImportError):
+    """An optional dependency that is not installed.
+
+    Args:
+        extra: the extra of the package that brings it, such as ``"train"``.
+        what: what needs it, as the subject of a sentence.
+    """
+
+    def __init__(self, extra: str, what: str):
+        super().__init__(f"{what} needs more packages: pip install 'loopwise[{extra}]'")
+        self.extra = extra
+
+
+class TrainingError(LoopwiseError, RuntimeError):
+    """A training that cannot go on; the message says at which step and why."""

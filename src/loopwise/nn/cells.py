@@ -1,0 +1,179 @@
+"""`RNNCell`, `LSTMCell`, `GRUCell`: one step, as `torch.nn` has them."""
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from loopwise.errors import ShapeError
+from loopwise.nn import parameters, reference
+from loopwise.nn.options import Options, make_options, rnn_kind
+from loopwise.nn.reference import Hidden
+from loopwise.nn.state import State, map_state
+
+
+class SingleCell(nn.Module):
+    """What the three cells share: parameters with torch's names, and the reference step.
+
+    `forward` is torch's: it returns the new state alone. `step` is the form that `Recurrent` runs,
+    ``(x_t, state) -> (y_t, state)``.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        device: torch.device | str | None,
+        dtype: torch.dtype | None,
+    ):
+        super().__init__()
+        self.options = options
+        self.input_size, self.hidden_size = options.input_size, options.hidden_size
+        self.output_size, self.bias = options.output_size, options.bias
+        parameters.register(self, options, "", device, dtype)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw the weights anew."""
+        parameters.reset(self, self.options)
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        """``(x_t [B, I], state) -> (y_t [B, H], state)``, the state as `forward` takes it."""
+        w = parameters.weights(self, self.options)
+        a = reference.project_input(x, w)
+        hidden = state if isinstance(state, tuple) else (state,)
+        new, _ = reference.STEPS[self.options.cell](a, cast(Hidden, hidden), w, None)
+        return reference.output(self.options.cell, new, w), self._public(new)
+
+    def initial_state(self, x: Tensor) -> State:
+        """Zeros, each [B, H], for inputs like `x` [B, I]."""
+        return self._public(
+            tuple(x.new_zeros(x.shape[0], size) for size in self.options.state_sizes)
+        )
+
+    def forward(self, input: Tensor, hx: State | None = None) -> State:
+        """One step.
+
+        Args:
+            input: [B, I], or [I] without a batch.
+            hx: h, or for the LSTM (h, c), each [B, H] ([H] without a batch). None: zeros.
+
+        Returns:
+            the new state, as `hx`.
+
+        Raises:
+            ShapeError: the input or state does not fit.
+        """
+        if input.dim() == 1:
+            lifted = None if hx is None else map_state(lambda s: s.unsqueeze(0), hx)
+            return map_state(lambda s: s.squeeze(0), self(input.unsqueeze(0), lifted))
+        if input.dim() != 2 or input.shape[1] != self.input_size:
+            raise ShapeError(
+                f"input: expected [B, {self.input_size}] or [{self.input_size}], "
+                f"given {tuple(input.shape)}"
+            )
+        state = self.initial_state(input) if hx is None else hx
+        for part, size in zip(_parts(state), self.options.state_sizes, strict=True):
+            if part.shape != (input.shape[0], size):
+                raise ShapeError(
+                    f"hx: expected {(input.shape[0], size)}, given {tuple(part.shape)}"
+                )
+        return self.step(input, state)[1]
+
+    def extra_repr(self) -> str:
+        """The sizes."""
+        return f"{self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False")
+
+    def _public(self, state: Hidden) -> State:
+        return state if self.options.cell == "lstm" else state[0]
+
+
+class RNNCell(SingleCell):
+    """One step of an Elman network, a drop-in for `torch.nn.RNNCell`.
+
+    Args:
+        input_size: features of the input.
+        hidden_size: features of the state.
+        bias: whether there are biases.
+        nonlinearity: ``"tanh"`` or ``"relu"``.
+        device: where the parameters live.
+        dtype: their type.
+        layer_norm: normalise the gates' shares (Ba et al. 2016).
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        nonlinearity: str = "tanh",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        layer_norm: bool = False,
+    ):
+        extras = {"layer_norm": layer_norm}
+        cell = rnn_kind(nonlinearity)
+        super().__init__(
+            make_options(cell, input_size, hidden_size, bias, 0, extras), device, dtype
+        )
+        self.nonlinearity = nonlinearity
+
+
+class LSTMCell(SingleCell):
+    """One step of an LSTM, a drop-in for `torch.nn.LSTMCell`.
+
+    Args:
+        input_size: features of the input.
+        hidden_size: features of the state.
+        bias: whether there are biases.
+        device: where the parameters live.
+        dtype: their type.
+        layer_norm: normalise the gates' shares and the cell state (Ba et al. 2016).
+        peephole: let the gates see the cell state (Gers and Schmidhuber 2000).
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        layer_norm: bool = False,
+        peephole: bool = False,
+    ):
+        extras = {"layer_norm": layer_norm, "peephole": peephole}
+        options = make_options("lstm", input_size, hidden_size, bias, 0, extras)
+        super().__init__(options, device, dtype)
+
+
+class GRUCell(SingleCell):
+    """One step of a GRU, a drop-in for `torch.nn.GRUCell`.
+
+    Args:
+        input_size: features of the input.
+        hidden_size: features of the state.
+        bias: whether there are biases.
+        device: where the parameters live.
+        dtype: their type.
+        layer_norm: normalise the gates' shares (Ba et al. 2016).
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        bias: bool = True,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        layer_norm: bool = False,
+    ):
+        extras = {"layer_norm": layer_norm}
+        options = make_options("gru", input_size, hidden_size, bias, 0, extras)
+        super().__init__(options, device, dtype)
+
+
+def _parts(state: State) -> tuple[Tensor, ...]:
+    return cast(tuple[Tensor, ...], state if isinstance(state, tuple) else (state,))

@@ -1,0 +1,96 @@
+"""One recurrence as a value, and the kernels in torch operations that solve it."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor
+
+from loopwise.nn import reference
+from loopwise.nn.reference import Hidden, Scan, Weights
+from loopwise.nn.rows import run_rows
+from loopwise.nn.state import State
+
+
+class Problem(NamedTuple):
+    """One layer, one direction, one batch: all that a kernel needs to know."""
+
+    cell: str
+    """a key of `reference.STEPS`"""
+    x: Tensor
+    """[T, B, I]"""
+    state: Hidden
+    """before the first step, each [B, size]"""
+    weights: Weights
+    restart: Hidden
+    """what a reset row starts from, each [B, size]"""
+    lengths: Tensor | None = None
+    """[B] int"""
+    reset: Tensor | None = None
+    """[T, B] bool"""
+    reverse: bool = False
+    mask: Tensor | None = None
+    """recurrent dropout, [B, P]"""
+    keep: tuple[Tensor, ...] = ()
+    """zoneout, each [T, B, size]"""
+    trace: bool = False
+    """whether to return the states and gates of every step"""
+
+
+def compute(problem: Problem, backend: str) -> Scan:
+    """`recurrence` by one backend, in differentiable torch operations."""
+    fast = backend == "torch" and _torch_can(problem)
+
+    def run(inputs: Sequence[Tensor], fixed: Sequence[Tensor], state: State):
+        x, *keep = inputs
+        mask = fixed[0] if fixed else None
+        if fast and x.numel():
+            scan = _torch_scan(problem.cell, x, cast(Hidden, state), problem.weights)
+        else:
+            scan = reference.scan(
+                problem.cell,
+                x,
+                cast(Hidden, state),
+                problem.weights,
+                mask=mask,
+                keep=keep,
+                trace=problem.trace,
+            )
+        gates = () if scan.gates is None else (scan.gates,)
+        return (scan.output, *gates, *scan.states), scan.state
+
+    outputs, state = run_rows(
+        run,
+        (problem.x, *problem.keep),
+        () if problem.mask is None else (problem.mask,),
+        problem.state,
+        restart=problem.restart,
+        lengths=problem.lengths,
+        reset=problem.reset,
+        reverse=problem.reverse,
+    )
+    y, *rest = outputs
+    gates, states = (rest[0], tuple(rest[1:])) if problem.trace else (None, ())
+    return Scan(y, cast(Hidden, state), states, gates)
+
+
+def _torch_can(problem: Problem) -> bool:
+    """Whether torch's kernels know every option in use."""
+    w = problem.weights
+    plain = w.peephole is None and w.norm_ih is None and (w.hr is None or problem.cell == "lstm")
+    biases = (w.bias_ih is None) == (w.bias_hh is None)
+    return plain and biases and problem.mask is None and not problem.keep and not problem.trace
+
+
+def _torch_scan(cell: str, x: Tensor, state: Hidden, w: Weights) -> Scan:
+    """Torch's kernel for one layer. ``train`` only makes cuDNN keep what a backward needs."""
+    biases = [w.bias_ih, w.bias_hh] if w.bias_ih is not None else []
+    params = [tensor for tensor in (w.ih, w.hh, *biases, w.hr) if tensor is not None]
+    hx = tuple(part.unsqueeze(0) for part in state)
+    options = (bool(biases), 1, 0.0, torch.is_grad_enabled(), False, False)
+    if cell == "lstm":
+        y, h, c = torch.lstm(x, hx, params, *options)
+        return Scan(y, (h[0], c[0]), (), None)
+    kernel = {"gru": torch.gru, "rnn_tanh": torch.rnn_tanh, "rnn_relu": torch.rnn_relu}[cell]
+    y, h = kernel(x, hx[0], params, *options)
+    return Scan(y, (h[0],), (), None)

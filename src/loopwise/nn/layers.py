@@ -1,0 +1,346 @@
+"""`RNN`, `LSTM` and `GRU`: `torch.nn`'s layers, with the options that it lacks."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Unpack, cast
+
+import torch
+from torch import Tensor, nn
+
+from loopwise.errors import ConfigError, ShapeError
+from loopwise.nn import parameters
+from loopwise.nn.kernels import Problem
+from loopwise.nn.ops import recurrence
+from loopwise.nn.options import Extras, Options, make_options, rnn_kind
+from loopwise.nn.reference import Hidden, Weights
+from loopwise.nn.stack import LayerResult, Recurrent, Trace
+from loopwise.nn.state import State
+
+
+class Layer(Recurrent):
+    """What RNN, LSTM and GRU share: `Recurrent` over loopwise's own cells.
+
+    Parameters have torch's names and order, so a state dict goes either way. Each is read when the
+    layer is called: parametrised, shared or swapped weights are always the current ones.
+    """
+
+    def __init__(
+        self,
+        options: Options,
+        *,
+        num_layers: int,
+        batch_first: bool,
+        dropout: float,
+        bidirectional: bool,
+        device: torch.device | str | None,
+        dtype: torch.dtype | None,
+    ):
+        nn.Module.__init__(self)
+        self._arrange(num_layers, batch_first, dropout, bidirectional)
+        self.options = options
+        below = options.output_size * self.num_directions
+        self._upper_options = replace(options, input_size=below)
+        self.input_size, self.hidden_size = options.input_size, options.hidden_size
+        self.bias, self.proj_size = options.bias, options.proj_size
+        for index in range(num_layers * self.num_directions):
+            parameters.register(self, self._options(index), self._suffix(index), device, dtype)
+        self._register_initial_state(device, dtype)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Draw all weights anew: torch's distribution, then what ``init`` and the like ask for."""
+        for index in range(self.num_layers * self.num_directions):
+            parameters.reset(self, self._options(index), self._suffix(index))
+        if self.options.learn_initial_state:
+            for name in self._initial_names():
+                nn.init.zeros_(getattr(self, name))
+
+    def flatten_parameters(self) -> None:
+        """Nothing to do: weights are read where they are. Kept for `torch.nn` callers."""
+
+    @property
+    def all_weights(self) -> list[list[Tensor]]:
+        """The parameters by layer and direction, as in `torch.nn`."""
+        return [
+            [part for part in self.weights(index) if part is not None]
+            for index in range(self.num_layers * self.num_directions)
+        ]
+
+    def weights(self, index: int) -> Weights:
+        """The live weights of layer ``index // D`` in direction ``index % D``."""
+        return parameters.weights(self, self._options(index), self._suffix(index))
+
+    def extra_repr(self) -> str:
+        """The arguments that differ from their defaults."""
+        shown = [str(self.input_size), str(self.hidden_size)]
+        for name in ("num_layers", "batch_first", "dropout", "bidirectional"):
+            value = getattr(self, name)
+            if value != (1 if name == "num_layers" else 0):
+                shown.append(f"{name}={value}")
+        plain = Options(self.options.cell, self.input_size, self.hidden_size)
+        for name in list(vars(plain))[3:]:
+            value = getattr(self.options, name)
+            if value != getattr(plain, name):
+                shown.append(f"{name}={value}")
+        return ", ".join(shown)
+
+    def _run_layer(
+        self,
+        index: int,
+        x: Tensor,
+        state: State,
+        restart: State,
+        lengths: Tensor | None,
+        reset: Tensor | None,
+        return_all: Trace | None,
+    ) -> LayerResult:
+        scan = recurrence(
+            Problem(
+                self.options.cell,
+                x,
+                _hidden(state),
+                self._dropped(self.weights(index)),
+                _hidden(restart),
+                lengths,
+                reset,
+                reverse=bool(index % self.num_directions),
+                mask=self._recurrent_mask(x),
+                keep=self._zoneout(x),
+                trace=return_all is not None,
+            )
+        )
+        states = self._public(scan.states) if return_all else None
+        return LayerResult(scan.output, self._public(scan.state), states, scan.gates)
+
+    def _dropped(self, w: Weights) -> Weights:
+        """DropConnect on the recurrent weights (Wan et al. 2013; Merity et al. 2017, section 2)."""
+        if not self.options.weight_drop or not self.training:
+            return w
+        return w._replace(hh=nn.functional.dropout(w.hh, self.options.weight_drop))
+
+    def _recurrent_mask(self, x: Tensor) -> Tensor | None:
+        """Variational dropout (Gal and Ghahramani 2016): one mask a row, the same at every step."""
+        p = self.options.recurrent_dropout
+        if not p or not self.training:
+            return None
+        return x.new_empty(x.shape[1], self.options.output_size).bernoulli_(1 - p) / (1 - p)
+
+    def _zoneout(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Zoneout's share of the old state: drawn in training, its expectation in evaluation."""
+        if not any(self.options.zoneout):
+            return ()
+        shape = x.shape[:2]
+        pairs = zip(self.options.zoneout, self.options.state_sizes, strict=True)
+        if self.training:
+            return tuple(x.new_empty(*shape, size).bernoulli_(p) for p, size in pairs)
+        return tuple(x.new_full((1, 1, 1), p).expand(*shape, size) for p, size in pairs)
+
+    def _initial_state(self, x: Tensor) -> State:
+        rows, count = x.shape[1], self.num_layers * self.num_directions
+        if self.options.learn_initial_state:
+            learned = [cast(Tensor, getattr(self, name)) for name in self._initial_names()]
+            return self._public(
+                tuple(part.unsqueeze(1).expand(-1, rows, -1).to(x.dtype) for part in learned)
+            )
+        sizes = self.options.state_sizes
+        return self._public(tuple(x.new_zeros(count, rows, size) for size in sizes))
+
+    def _check_request(self, x: Tensor, return_all: Trace | None) -> None:
+        if return_all not in (None, "states", "gates"):
+            raise ConfigError(f"return_all={return_all!r}: expected 'states' or 'gates'")
+        if x.shape[-1] != self.input_size:
+            raise ShapeError(
+                f"input: expected {self.input_size} features (input_size), given {x.shape[-1]} "
+                f"in {tuple(x.shape)}"
+            )
+        weight = self.weights(0).ih
+        if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
+            raise ShapeError(f"input: expected {weight.dtype} as the weights, given {x.dtype}")
+        if x.device != weight.device:
+            raise ShapeError(f"input: is on {x.device}, the weights are on {weight.device}")
+
+    def _public(self, state: Hidden) -> State:
+        """The state as `torch.nn` shows it: a pair for the LSTM, one tensor for the others."""
+        return state if self.options.cell == "lstm" else state[0]
+
+    def _options(self, index: int) -> Options:
+        """The options of one layer, whose input is the layer below."""
+        return self.options if index < self.num_directions else self._upper_options
+
+    def _suffix(self, index: int) -> str:
+        layer, direction = divmod(index, self.num_directions)
+        return f"_l{layer}{'_reverse' if direction else ''}"
+
+    def _initial_names(self) -> list[str]:
+        return ["initial_h", "initial_c"][: len(self.options.state_sizes)]
+
+    def _register_initial_state(
+        self, device: torch.device | str | None, dtype: torch.dtype | None
+    ) -> None:
+        if not self.options.learn_initial_state:
+            return
+        count = self.num_layers * self.num_directions
+        for name, size in zip(self._initial_names(), self.options.state_sizes, strict=True):
+            value = torch.zeros(count, size, device=device, dtype=dtype)
+            self.register_parameter(name, nn.Parameter(value))
+
+
+class RNN(Layer):
+    """Elman network, a drop-in for `torch.nn.RNN`; see `LSTM` for the options beyond torch's.
+
+    Args:
+        input_size: features of the input, I.
+        hidden_size: features of the state, H.
+        num_layers: layers over each other.
+        nonlinearity: ``"tanh"`` or ``"relu"``.
+        bias: whether the gates have biases.
+        batch_first: whether input and output are [B, T, ...].
+        dropout: probability of dropping an output between layers.
+        bidirectional: run in both directions.
+        device: where the parameters live.
+        dtype: their type.
+        proj_size: as for `LSTM`.
+        options: the keyword options of `LSTM`, but for ``peephole``, ``forget_bias``, ``chrono``.
+
+    Raises:
+        ConfigError: an option is not allowed.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        nonlinearity: str = "tanh",
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        proj_size: int = 0,
+        **options: Unpack[Extras],
+    ):
+        cell = rnn_kind(nonlinearity)
+        super().__init__(
+            make_options(cell, input_size, hidden_size, bias, proj_size, options),
+            num_layers=num_layers,
+            batch_first=batch_first,
+            dropout=dropout,
+            bidirectional=bidirectional,
+            device=device,
+            dtype=dtype,
+        )
+        self.nonlinearity = nonlinearity
+
+
+class LSTM(Layer):
+    """Long short-term memory, a drop-in for `torch.nn.LSTM`, with options that it lacks.
+
+    The equations stand in `loopwise.nn.reference.lstm`.
+
+    Args:
+        input_size: features of the input, I.
+        hidden_size: features of the cell state, H.
+        num_layers: layers over each other.
+        bias: whether the gates have biases.
+        batch_first: whether input and output are [B, T, ...].
+        dropout: probability of dropping an output between layers.
+        bidirectional: run in both directions.
+        proj_size: project the output to this many features, less than H; 0 for none.
+        device: where the parameters live.
+        dtype: their type.
+        options: beyond torch, by keyword:
+
+            - ``layer_norm``: normalise the gates' shares and the cell state (Ba et al. 2016).
+            - ``peephole``: let the gates see the cell state (Gers and Schmidhuber 2000).
+            - ``zoneout``: probability that a unit keeps its old state (Krueger et al. 2017); a
+              number, or for the LSTM a pair for (h, c).
+            - ``recurrent_dropout``: variational dropout on h, one mask a row (Gal and Ghahramani
+              2016).
+            - ``weight_drop``: DropConnect on the recurrent weights (Merity et al. 2017).
+            - ``learn_initial_state``: make the state before the first step a parameter.
+            - ``init``: ``"torch"``, or ``"orthogonal"`` recurrent weights.
+            - ``forget_bias``: initial bias of the gate that keeps the state.
+            - ``chrono``: longest dependency in steps, for chrono initialisation (Tallec and
+              Ollivier 2018).
+
+    Raises:
+        ConfigError: an option is not allowed.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        proj_size: int = 0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        **options: Unpack[Extras],
+    ):
+        super().__init__(
+            make_options("lstm", input_size, hidden_size, bias, proj_size, options),
+            num_layers=num_layers,
+            batch_first=batch_first,
+            dropout=dropout,
+            bidirectional=bidirectional,
+            device=device,
+            dtype=dtype,
+        )
+
+
+class GRU(Layer):
+    """Gated recurrent unit, a drop-in for `torch.nn.GRU`; see `LSTM` for the options beyond torch's.
+
+    Args:
+        input_size: features of the input, I.
+        hidden_size: features of the state, H.
+        num_layers: layers over each other.
+        bias: whether the gates have biases.
+        batch_first: whether input and output are [B, T, ...].
+        dropout: probability of dropping an output between layers.
+        bidirectional: run in both directions.
+        device: where the parameters live.
+        dtype: their type.
+        proj_size: project the output to this many features; the state keeps H (see
+            `loopwise.nn.reference.gru`).
+        options: the keyword options of `LSTM`, but for ``peephole``.
+
+    Raises:
+        ConfigError: an option is not allowed.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        bias: bool = True,
+        batch_first: bool = False,
+        dropout: float = 0.0,
+        bidirectional: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+        *,
+        proj_size: int = 0,
+        **options: Unpack[Extras],
+    ):
+        super().__init__(
+            make_options("gru", input_size, hidden_size, bias, proj_size, options),
+            num_layers=num_layers,
+            batch_first=batch_first,
+            dropout=dropout,
+            bidirectional=bidirectional,
+            device=device,
+            dtype=dtype,
+        )
+
+
+def _hidden(state: State) -> Hidden:
+    return (state,) if isinstance(state, Tensor) else cast(Sequence[Tensor], state)  # pyright: ignore

@@ -1,0 +1,249 @@
+"""The seam between layers and kernels: one recurrence, whoever computes it.
+
+`recurrence` takes one layer in one direction through a batch of sequences. In eager mode it calls
+the chosen backend directly, and torch's autograd sees through it. While torch compiles or exports,
+it becomes the single operator ``loopwise::recurrence``, whatever the lengths and resets hold, so
+that a graph never breaks; its backward computes the recurrence again.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from loopwise.nn.backend import current_backend
+from loopwise.nn.kernels import Problem, compute
+from loopwise.nn.reference import Scan, Weights
+
+
+def recurrence(problem: Problem) -> Scan:
+    """Take one layer in one direction through a batch of sequences.
+
+    Outputs, states and gates beyond a row's length are zero; the final state is the one at each
+    row's end.
+    """
+    if torch.compiler.is_compiling():
+        return _unflatten(problem, _operator(*_flatten(problem)))
+    if _transforms_active():
+        return compute(problem, "reference")
+    return compute(problem, current_backend())
+
+
+def _transforms_active() -> bool:
+    """Whether ``torch.func`` or forward mode is at work, which torch's kernels do not support."""
+    return (
+        torch._C._are_functorch_transforms_active()  # pyright: ignore[reportPrivateUsage]
+        or torch.autograd.forward_ad._current_level >= 0  # pyright: ignore[reportPrivateUsage]
+    )
+
+
+# The operator sees flat lists; what follows translates, and gives its shapes and its gradient.
+
+
+@torch.library.custom_op("loopwise::recurrence", mutates_args=())
+def _operator(
+    cell: str,
+    x: Tensor,
+    state: list[Tensor],
+    fields: str,
+    weights: list[Tensor],
+    restart: list[Tensor],
+    lengths: Tensor | None,
+    reset: Tensor | None,
+    reverse: bool,
+    mask: Tensor | None,
+    keep: list[Tensor],
+    trace: bool,
+) -> list[Tensor]:
+    problem = _pack(
+        cell, x, state, fields, weights, restart, lengths, reset, reverse, mask, keep, trace
+    )
+    # An operator's outputs may not be its inputs, as a state after no steps would be.
+    return [tensor.clone() for tensor in _scan_tensors(compute(problem, current_backend()))]
+
+
+@_operator.register_fake
+def _(cell, x, state, fields, weights, restart, lengths, reset, reverse, mask, keep, trace):  # pyright: ignore
+    problem = _pack(
+        cell, x, state, fields, weights, restart, lengths, reset, reverse, mask, keep, trace
+    )
+    w = problem.weights
+    width = w.hh.shape[1] if w.hr is None else w.hr.shape[0]
+    steps, rows = x.shape[:2]
+    final = [x.new_empty(part.shape) for part in state]
+    if not trace:
+        return [x.new_empty(steps, rows, width), *final]
+    every = [x.new_empty(steps, *part.shape) for part in state]
+    gates = x.new_empty(steps, rows, w.ih.shape[0])
+    return [x.new_empty(steps, rows, width), *final, *every, gates]
+
+
+@torch.library.custom_op("loopwise::recurrence_backward", mutates_args=())
+def _backward_operator(
+    grads: list[Tensor],
+    cell: str,
+    x: Tensor,
+    state: list[Tensor],
+    fields: str,
+    weights: list[Tensor],
+    restart: list[Tensor],
+    lengths: Tensor | None,
+    reset: Tensor | None,
+    reverse: bool,
+    mask: Tensor | None,
+    keep: list[Tensor],
+    trace: bool,
+) -> list[Tensor]:
+    problem = _pack(
+        cell, x, state, fields, weights, restart, lengths, reset, reverse, mask, keep, trace
+    )
+    return [grad.clone() for grad in _gradients(problem, grads, current_backend())]
+
+
+@_backward_operator.register_fake
+def _(grads, cell, x, state, fields, weights, restart, lengths, reset, reverse, mask, keep, trace):  # pyright: ignore
+    problem = _pack(
+        cell, x, state, fields, weights, restart, lengths, reset, reverse, mask, keep, trace
+    )
+    return [torch.empty_like(tensor) for tensor in _inputs(problem)]
+
+
+def _save(ctx, inputs, output):  # pyright: ignore
+    (
+        ctx.cell,
+        x,
+        state,
+        ctx.fields,
+        weights,
+        restart,
+        lengths,
+        reset,
+        ctx.reverse,
+        mask,
+        keep,
+        ctx.trace,
+    ) = inputs
+    flat = [x, *state, *weights, *restart, lengths, reset, mask, *keep]
+    ctx.sizes = [1, len(state), len(weights), len(restart), 1, 1, 1, len(keep)]
+    ctx.save_for_backward(*flat)
+
+
+def _backward(ctx, grads):  # pyright: ignore
+    parts = iter(ctx.saved_tensors)
+    x, state, weights, restart, lengths, reset, mask, keep = (
+        [next(parts) for _ in range(size)] for size in ctx.sizes
+    )
+    arguments = (
+        ctx.cell, x[0], state, ctx.fields, weights, restart, lengths[0], reset[0], ctx.reverse,
+        mask[0], keep, ctx.trace,
+    )  # fmt: skip
+    problem = _pack(*arguments)
+    if torch.is_grad_enabled() and not torch.compiler.is_compiling():
+        found = _differentiable_gradients(problem, grads)
+    else:
+        found = _backward_operator(list(grads), *arguments)
+    return _distribute(problem, iter(found))
+
+
+_operator.register_autograd(_backward, setup_context=_save)
+
+
+def _gradients(problem: Problem, grads: Sequence[Tensor], backend: str) -> Sequence[Tensor]:
+    """The gradients of `_inputs(problem)`, by computing the recurrence again."""
+    inputs = [tensor.detach().requires_grad_() for tensor in _inputs(problem)]
+    with _recording():
+        outputs = _scan_tensors(compute(_replace(problem, iter(inputs)), backend))
+    return _grad(outputs, inputs, grads)
+
+
+@contextmanager
+def _recording() -> Iterator[None]:
+    """Let autograd record inside an operator, where the dispatcher has switched it off."""
+    key = torch._C.DispatchKey.AutogradFunctionality
+    with torch._C._PreserveDispatchKeyGuard(), torch.enable_grad():
+        torch._C._dispatch_tls_set_dispatch_key_excluded(key, False)
+        yield
+
+
+def _differentiable_gradients(problem: Problem, grads: Sequence[Tensor]) -> Sequence[Tensor | None]:
+    """The same as part of the graph, for a second derivative: through the reference."""
+    inputs = _inputs(problem)
+    outputs = _scan_tensors(compute(problem, "reference"))
+    needed = [tensor for tensor in inputs if tensor.requires_grad]
+    found = iter(_grad(outputs, needed, grads, create_graph=True))
+    return [next(found) if tensor.requires_grad else None for tensor in inputs]
+
+
+def _grad(
+    outputs: Sequence[Tensor],
+    inputs: Sequence[Tensor],
+    grads: Sequence[Tensor],
+    *,
+    create_graph: bool = False,
+) -> Sequence[Tensor]:
+    pairs = [(y, grad) for y, grad in zip(outputs, grads, strict=True) if y.requires_grad]
+    return torch.autograd.grad(
+        [y for y, _ in pairs],
+        inputs,
+        [grad for _, grad in pairs],
+        create_graph=create_graph,
+        materialize_grads=True,
+    )
+
+
+def _inputs(problem: Problem) -> list[Tensor]:
+    """The tensors of a problem that have gradients, in a fixed order."""
+    weights = [tensor for tensor in problem.weights if tensor is not None]
+    return [problem.x, *problem.state, *weights, *problem.restart]
+
+
+def _replace(problem: Problem, take: Iterator[Tensor]) -> Problem:
+    """The same problem over other tensors, given in the order of `_inputs`."""
+    return problem._replace(
+        x=next(take),
+        state=tuple(next(take) for _ in problem.state),
+        weights=Weights(*(None if part is None else next(take) for part in problem.weights)),
+        restart=tuple(next(take) for _ in problem.restart),
+    )
+
+
+def _distribute(problem: Problem, found: Iterator[Tensor | None]):
+    """Gradients in the order of `_inputs`, nested as the operator's arguments."""
+    weights = [part for part in problem.weights if part is not None]
+    x = next(found)
+    state = [next(found) for _ in problem.state]
+    shares = [next(found) for _ in weights]
+    restart = [next(found) for _ in problem.restart]
+    keep = [None for _ in problem.keep]
+    return None, x, state, None, shares, restart, None, None, None, None, keep, None
+
+
+def _flatten(p: Problem):
+    """A problem as the operator's arguments; absent weights are left out and `fields` says which."""
+    present = {name: part for name, part in p.weights._asdict().items() if part is not None}
+    return (
+        p.cell, p.x, list(p.state), ",".join(present), list(present.values()), list(p.restart),
+        p.lengths, p.reset, p.reverse, p.mask, list(p.keep), p.trace,
+    )  # fmt: skip
+
+
+def _pack(cell, x, state, fields, weights, restart, lengths, reset, reverse, mask, keep, trace):  # pyright: ignore
+    """The inverse of `_flatten`."""
+    return Problem(
+        cell, x, tuple(state), Weights(**dict(zip(fields.split(","), weights, strict=True))),
+        tuple(restart), lengths, reset, reverse, mask, tuple(keep), trace,
+    )  # fmt: skip
+
+
+def _scan_tensors(scan: Scan) -> list[Tensor]:
+    gates = [] if scan.gates is None else [scan.gates]
+    return [scan.output, *scan.state, *scan.states, *gates]
+
+
+def _unflatten(problem: Problem, tensors: Sequence[Tensor]) -> Scan:
+    y, *rest = tensors
+    size = len(problem.state)
+    if not problem.trace:
+        return Scan(y, tuple(rest), (), None)
+    return Scan(y, tuple(rest[:size]), tuple(rest[size:-1]), rest[-1])

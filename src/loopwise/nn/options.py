@@ -1,0 +1,141 @@
+"""What a recurrent layer may be asked to do, checked once when the layer is made."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypedDict
+
+from loopwise.config import nearest
+from loopwise.errors import ConfigError
+
+INITIALISATIONS = ("torch", "orthogonal")
+
+
+class Extras(TypedDict, total=False):
+    """The keyword options of `loopwise.RNN`, `LSTM` and `GRU` that torch lacks; see `LSTM`."""
+
+    layer_norm: bool
+    peephole: bool
+    zoneout: float | tuple[float, float]
+    recurrent_dropout: float
+    weight_drop: float
+    learn_initial_state: bool
+    init: str
+    forget_bias: float | None
+    chrono: int | None
+
+
+@dataclass(frozen=True)
+class Options:
+    """The choices of `loopwise.RNN`, `LSTM` and `GRU`; see there for their meaning."""
+
+    cell: str
+    input_size: int
+    hidden_size: int
+    bias: bool = True
+    proj_size: int = 0
+    layer_norm: bool = False
+    peephole: bool = False
+    zoneout: tuple[float, ...] = ()
+    recurrent_dropout: float = 0.0
+    weight_drop: float = 0.0
+    learn_initial_state: bool = False
+    init: str = "torch"
+    forget_bias: float | None = None
+    chrono: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("input_size", "hidden_size"):
+            _require_count(name, getattr(self, name), least=0 if name == "input_size" else 1)
+        _require_count("proj_size", self.proj_size, least=0)
+        if self.proj_size >= self.hidden_size:
+            raise ConfigError(
+                f"proj_size={self.proj_size}: expected less than hidden_size={self.hidden_size}"
+            )
+        for value in self.zoneout:
+            require_probability("zoneout", value)
+        require_probability("recurrent_dropout", self.recurrent_dropout, below_one=True)
+        require_probability("weight_drop", self.weight_drop, below_one=True)
+        self._check_initialisation()
+
+    @property
+    def output_size(self) -> int:
+        """Features that the layer puts out in one direction, P."""
+        return self.proj_size or self.hidden_size
+
+    @property
+    def state_sizes(self) -> tuple[int, ...]:
+        """The widths of the state's tensors: (h,), or (h, c) for an LSTM."""
+        if self.cell == "lstm":
+            return self.output_size, self.hidden_size
+        return (self.hidden_size if self.cell == "gru" else self.output_size,)
+
+    def _check_initialisation(self) -> None:
+        if self.init not in INITIALISATIONS:
+            raise ConfigError(
+                f"init={self.init!r}: expected one of {', '.join(INITIALISATIONS)}"
+                f"{nearest(self.init, INITIALISATIONS)}"
+            )
+        gated = {"forget_bias": self.forget_bias, "chrono": self.chrono}
+        given = [name for name, value in gated.items() if value is not None]
+        if len(given) > 1:
+            raise ConfigError("forget_bias and chrono both set the same bias: give one of them")
+        if given and self.cell.startswith("rnn"):
+            raise ConfigError(f"{given[0]}: a plain RNN has no gate to set; use LSTM or GRU")
+        if given and not self.bias:
+            raise ConfigError(f"{given[0]} needs bias=True")
+        if self.chrono is not None:
+            _require_count("chrono", self.chrono, least=2)
+
+
+def rnn_kind(nonlinearity: str) -> str:
+    """The cell of a plain RNN with this nonlinearity."""
+    if nonlinearity not in ("tanh", "relu"):
+        raise ConfigError(f"nonlinearity={nonlinearity!r}: expected 'tanh' or 'relu'")
+    return f"rnn_{nonlinearity}"
+
+
+def make_options(
+    cell: str,
+    input_size: int,
+    hidden_size: int,
+    bias: bool,
+    proj_size: int,
+    extras: Mapping[str, Any],
+) -> Options:
+    """Check a constructor's arguments; `extras` are its keyword options beyond torch's."""
+    allowed = [name for name in Extras.__annotations__ if name != "peephole" or cell == "lstm"]
+    for name in extras:
+        if name not in allowed:
+            kind = "RNN" if cell.startswith("rnn") else cell.upper()
+            raise ConfigError(
+                f"{kind} has no option {name!r}; expected one of {', '.join(allowed)}"
+                f"{nearest(name, allowed)}"
+            )
+    zoneout = extras.get("zoneout", 0.0)
+    pair = tuple(zoneout) if isinstance(zoneout, tuple | list) else None
+    count = 2 if cell == "lstm" else 1
+    if pair is not None and len(pair) != count:
+        raise ConfigError(f"zoneout={zoneout!r}: expected a number, or {count} for the {cell}")
+    return Options(
+        cell,
+        input_size,
+        hidden_size,
+        bias,
+        proj_size,
+        **{**extras, "zoneout": (zoneout,) * count if pair is None else pair},
+    )
+
+
+def require_probability(name: str, value: float, *, below_one: bool = False) -> None:
+    """Raise `ConfigError` unless `value` is a probability (below one, where one makes no sense)."""
+    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not good or not 0 <= value <= 1 or (below_one and value == 1):
+        raise ConfigError(
+            f"{name}={value!r}: expected a number in [0, 1{')' if below_one else ']'}"
+        )
+
+
+def _require_count(name: str, value: int, *, least: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise ConfigError(f"{name}={value!r}: expected an integer of at least {least}")

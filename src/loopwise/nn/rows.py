@@ -1,0 +1,137 @@
+"""Rows of unequal length, restarts in mid-sequence and the reverse direction, for any runner.
+
+A runner only knows how to take a block of whole rows through time. This module cuts the work into
+such blocks: rows are sorted by length, so that those still running are a prefix; time is cut where
+a row ends or restarts. There is no padded work and there are no masks. The reverse direction is the
+same run over rows that were each turned round within their own length.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from loopwise.nn.state import State, map_state
+
+Run = Callable[[Sequence[Tensor], Sequence[Tensor], State], tuple[Sequence[Tensor], State]]
+"""``run(inputs, fixed, state) -> (outputs, state)`` over a block: inputs and outputs are
+[t, b, ...], what is fixed over time [b, ...]."""
+
+
+def run_rows(
+    run: Run,
+    inputs: Sequence[Tensor],
+    fixed: Sequence[Tensor],
+    state: State,
+    *,
+    restart: State,
+    lengths: Tensor | None = None,
+    reset: Tensor | None = None,
+    reverse: bool = False,
+) -> tuple[Sequence[Tensor], State]:
+    """Take a batch through time with `run`.
+
+    Args:
+        run: takes a block of rows that all live from its first step to its last.
+        inputs: each [T, B, ...].
+        fixed: what a row has at every step, each [B, ...].
+        state: before the first step, each [B, ...].
+        restart: the state that a reset row starts from, each [B, ...].
+        lengths: [B] int; the steps of each row. None: all T.
+        reset: [T, B] bool; where true, the sequence starts anew at that step.
+        reverse: from each row's end to its beginning.
+
+    Returns:
+        outputs, each [T, B, ...], zero beyond a row's length; and each row's state at its end.
+    """
+    if reverse:
+        inputs = [_turn(tensor, lengths) for tensor in inputs]
+        reset = None if reset is None else _restarts_in_reverse(reset, lengths)
+    if lengths is None and reset is None:
+        outputs, state = run(inputs, fixed, state)
+    else:
+        outputs, state = _run_ragged(run, inputs, fixed, state, restart, lengths, reset)
+    return [_turn(tensor, lengths) for tensor in outputs] if reverse else outputs, state
+
+
+def _run_ragged(
+    run: Run,
+    inputs: Sequence[Tensor],
+    fixed: Sequence[Tensor],
+    state: State,
+    restart: State,
+    lengths: Tensor | None,
+    reset: Tensor | None,
+) -> tuple[Sequence[Tensor], State]:
+    """`run_rows` forwards, where rows end or restart: sorted by length, cut into blocks."""
+    steps, rows = inputs[0].shape[:2]
+    device = inputs[0].device
+    counts = torch.full((rows,), steps) if lengths is None else lengths.cpu()
+    counts, order = counts.sort(descending=True, stable=True)
+    order = order.to(device)
+    inputs = [tensor.index_select(1, order) for tensor in inputs]
+    fixed = [tensor.index_select(0, order) for tensor in fixed]
+    state, restart = (map_state(lambda s: s.index_select(0, order), s) for s in (state, restart))
+    reset = None if reset is None else reset.to(device).index_select(1, order)
+
+    blocks: list[Sequence[Tensor]] = []
+    for begin, end, live in _blocks(steps, counts.tolist(), reset):
+        now = map_state(lambda s: s[:live], state)  # noqa: B023 (called at once)
+        if reset is not None:
+            again = reset[begin, :live]
+            now = map_state(lambda s, r: torch.where(_like(again, s), r[:live], s), now, restart)  # noqa: B023
+        block = [tensor[begin:end, :live] for tensor in inputs]
+        outputs, now = run(block, [tensor[:live] for tensor in fixed], now)
+        blocks.append([_pad_rows(tensor, rows) for tensor in outputs])
+        state = map_state(lambda new, old: torch.cat((new, old[live:])), now, state)  # noqa: B023
+    if not blocks:  # no row has a step: the runner still knows the outputs' shapes
+        outputs, _ = run([tensor[:0] for tensor in inputs], fixed, state)
+        blocks.append(outputs)
+    back = order.argsort()
+    joined = [_pad_steps(torch.cat(parts), steps) for parts in zip(*blocks, strict=True)]
+    outputs = [tensor.index_select(1, back) for tensor in joined]
+    return outputs, map_state(lambda s: s.index_select(0, back), state)
+
+
+def _blocks(steps: int, counts: list[int], reset: Tensor | None) -> Iterator[tuple[int, int, int]]:
+    """(first step, end, rows alive) of each block; `counts` falls."""
+    cuts = {0, *counts}
+    if reset is not None:
+        cuts.update(reset.any(1).nonzero().flatten().tolist())
+    for begin, end in pairwise(sorted(cut for cut in cuts if cut <= max(counts, default=0))):
+        yield begin, min(end, steps), sum(count > begin for count in counts)
+
+
+def _turn(tensor: Tensor, lengths: Tensor | None) -> Tensor:
+    """Turn each row of [T, B, ...] round within its length; its own inverse."""
+    if lengths is None:
+        return tensor.flip(0)
+    time = torch.arange(tensor.shape[0], device=tensor.device)[:, None]
+    lengths = lengths.to(tensor.device)
+    index = torch.where(time < lengths, lengths - 1 - time, time)
+    return tensor.gather(0, _like(index, tensor).expand_as(tensor))
+
+
+def _restarts_in_reverse(reset: Tensor, lengths: Tensor | None) -> Tensor:
+    """A sequence that starts at t ends at t-1: there the reverse run starts anew."""
+    turned = _turn(reset, lengths)
+    return torch.cat((torch.zeros_like(turned[:1]), turned[:-1]))
+
+
+def _like(tensor: Tensor, other: Tensor) -> Tensor:
+    return tensor.reshape(*tensor.shape, *[1] * (other.dim() - tensor.dim()))
+
+
+def _pad_rows(tensor: Tensor, rows: int) -> Tensor:
+    missing = rows - tensor.shape[1]
+    if not missing:
+        return tensor
+    return torch.cat((tensor, tensor.new_zeros(tensor.shape[0], missing, *tensor.shape[2:])), 1)
+
+
+def _pad_steps(tensor: Tensor, steps: int) -> Tensor:
+    missing = steps - tensor.shape[0]
+    if not missing:
+        return tensor
+    return torch.cat((tensor, tensor.new_zeros(missing, *tensor.shape[1:])))

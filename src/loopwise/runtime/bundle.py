@@ -1,0 +1,177 @@
+"""The bundle: one safetensors file with weights and, in its metadata, what a model is.
+
+The metadata has one key, ``"loopwise"``, whose value is the JSON object
+``{"format": 1, "task": ..., "model": <description>, "codec": <codec>, "info": {...}}``.
+No part of a bundle is code, so one from a stranger is safe to open.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from loopwise.errors import BundleError
+from loopwise.runtime.description import parse_description
+
+FORMAT = 1
+FILE_NAME = "bundle.safetensors"
+
+_KEYS = {"task": str, "model": dict, "codec": dict, "info": dict}
+_DTYPES = ("float16", "float32", "float64")
+
+
+# What safetensors and NumPy raise, each on another kind of damage.
+_DAMAGE = (SafetensorError, OSError, TypeError, AttributeError, ValueError, RecursionError)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """The content of a bundle.
+
+    Attributes:
+        task: the kind of sequence work, such as ``"language-model"``.
+        model: the model's description (see `loopwise.runtime.description`).
+        codec: the tokenizer as its ``to_json`` gives it.
+        tensors: name -> array of float16, float32 or float64, exactly those of the description.
+        info: anything about the training that JSON can hold; nothing depends on it.
+    """
+
+    task: str
+    model: dict[str, Any]
+    codec: dict[str, Any]
+    tensors: dict[str, NDArray[Any]]
+    info: dict[str, Any]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """32 hexadecimal digits that name the model: equal for equal model, codec and tensors."""
+        digest = hashlib.blake2b(digest_size=16)
+        digest.update(_json({"task": self.task, "model": self.model, "codec": self.codec}).encode())
+        for name, tensor in sorted(self.tensors.items()):
+            digest.update(f"{name} {tensor.dtype.str} {tensor.shape}\n".encode())
+            digest.update(np.ascontiguousarray(tensor).data)
+        return digest.hexdigest()
+
+
+def write_bundle(path: str | os.PathLike[str], bundle: Bundle) -> None:
+    """Write a bundle so that at any moment the path holds the old file or the whole new one.
+
+    Equal bundles give equal bytes.
+
+    Args:
+        path: the file to write; its folder must exist.
+        bundle: the content; it is checked as `read_bundle` would check it.
+
+    Raises:
+        BundleError: tensors that do not fit the description, content that JSON cannot hold, or a
+            file that cannot be written.
+    """
+    path = Path(path)
+    header = {"format": FORMAT, "task": bundle.task, "model": bundle.model}
+    header |= {"codec": bundle.codec, "info": bundle.info}
+    try:
+        _check_tensors(bundle.model, bundle.tensors)
+        metadata = {"loopwise": _json(header)}
+    except (BundleError, TypeError, ValueError) as error:
+        raise BundleError(f"{path}: {error}") from error
+    tensors = {name: np.ascontiguousarray(tensor) for name, tensor in bundle.tensors.items()}
+    _replace(path, save(tensors, metadata))
+
+
+def read_bundle(path: str | os.PathLike[str]) -> Bundle:
+    """Read a bundle and check it against its own description.
+
+    Args:
+        path: a bundle, or the directory of a run, which holds one as ``bundle.safetensors``.
+
+    Raises:
+        BundleError: a file that is missing, damaged, foreign or of a newer format, or whose tensors
+            do not fit the description.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path /= FILE_NAME
+    if not path.is_file():
+        raise BundleError(f"{path}: no such file; expected a bundle or the directory of a run")
+    try:
+        with safe_open(path, framework="np") as file:
+            header = _header(file.metadata())
+            tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
+        _check_tensors(header["model"], tensors)
+    except BundleError as error:
+        raise BundleError(f"{path}: {error}") from None
+    except _DAMAGE as error:
+        raise BundleError(f"{path}: damaged, or not a safetensors file: {error}") from error
+    return Bundle(tensors=tensors, **{key: header[key] for key in _KEYS})
+
+
+def _header(metadata: dict[str, str] | None) -> dict[str, Any]:
+    if not metadata or "loopwise" not in metadata:
+        raise BundleError(
+            "a safetensors file, but not a bundle: its metadata has no key 'loopwise'"
+        )
+    try:
+        parsed = json.loads(metadata["loopwise"], parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise BundleError(f"metadata 'loopwise' is not JSON: {error}") from None
+    if not isinstance(parsed, dict):
+        raise BundleError("metadata 'loopwise' is not a JSON object")
+    header = cast(dict[str, Any], parsed)
+    _check_format(header.get("format"))
+    for key, kind in _KEYS.items():
+        if not isinstance(header.get(key), kind):
+            raise BundleError(f"metadata 'loopwise': {key} is missing or not a {kind.__name__}")
+    if surplus := header.keys() - _KEYS.keys() - {"format"}:
+        raise BundleError(f"metadata 'loopwise': unknown key {min(surplus)!r}")
+    return header
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no value of JSON")
+
+
+def _check_format(given: object) -> None:
+    if type(given) is not int or given < 1:
+        raise BundleError(f"format is {given!r}; expected a whole number from 1 to {FORMAT}")
+    if given > FORMAT:
+        raise BundleError(f"format {given} is newer than this loopwise reads ({FORMAT}); update it")
+
+
+def _check_tensors(model: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> None:
+    expected = parse_description(model).tensor_shapes()
+    if missing := expected.keys() - tensors.keys():
+        raise BundleError(f"tensor {min(missing)} is missing ({len(missing)} in all)")
+    if surplus := tensors.keys() - expected.keys():
+        raise BundleError(f"tensor {min(surplus)} is not in the description")
+    for name, shape in expected.items():
+        tensor = tensors[name]
+        if tensor.shape != shape:
+            raise BundleError(f"tensor {name} has shape {tensor.shape}, the description {shape}")
+        if tensor.dtype.name not in _DTYPES:
+            raise BundleError(f"tensor {name} is {tensor.dtype}; allowed: {', '.join(_DTYPES)}")
+
+
+def _json(value: dict[str, Any]) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def _replace(path: Path, data: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise BundleError(f"{path}: cannot be written: {error.strerror}") from error

@@ -1,0 +1,168 @@
+"""What a model is: typed values from the JSON in a bundle, and the tensors that follow."""
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+import pydantic
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+from pydantic.dataclasses import dataclass
+
+from loopwise.errors import BundleError
+
+Shapes = dict[str, tuple[int, ...]]
+
+GATES = {"rnn": 1, "lstm": 4, "gru": 3}
+
+_Size = Annotated[int, Field(ge=1, lt=2**31)]
+_Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+_STRICT = ConfigDict(extra="forbid", strict=True)
+
+
+@dataclass(frozen=True, config=_STRICT)
+class LayerDescription:
+    """One recurrent layer of one direction.
+
+    Attributes:
+        cell: ``"rnn"``, ``"lstm"`` or ``"gru"``.
+        input_size: I, the size of a layer's input at one step.
+        hidden_size: H, the size of the cell.
+        proj_size: P, the size of the projected output; 0 for none.
+        bias: whether ``bias_ih`` and ``bias_hh`` exist.
+        nonlinearity: ``"tanh"`` or ``"relu"`` (rnn only; the others say ``"tanh"``).
+        layer_norm: layer normalisation of both products and, in an lstm, of the cell state.
+        peephole: diagonal connections from the cell state to the gates (lstm only).
+        zoneout: the share of the old state kept at each step, ``[p_h, p_c]`` for an lstm and
+            ``[p_h]`` for the others.
+        learn_initial_state: whether the state before the first step is a parameter.
+        residual: whether the input is added to the output; their sizes must be equal.
+    """
+
+    cell: Literal["rnn", "lstm", "gru"]
+    input_size: _Size
+    hidden_size: _Size
+    proj_size: Annotated[int, Field(ge=0, lt=2**31)]
+    bias: bool
+    nonlinearity: Literal["tanh", "relu"]
+    layer_norm: bool
+    peephole: bool
+    zoneout: tuple[_Probability, ...]
+    learn_initial_state: bool
+    residual: bool
+
+    @property
+    def output_size(self) -> int:
+        """The size of y at one step: P with a projection, else H."""
+        return self.proj_size or self.hidden_size
+
+    @property
+    def state_sizes(self) -> tuple[int, ...]:
+        """The sizes of the arrays of the state: (h, c) in an lstm, (h,) in the others."""
+        if self.cell == "lstm":
+            return (self.output_size, self.hidden_size)
+        return (self.hidden_size if self.cell == "gru" else self.output_size,)
+
+    def tensor_shapes(self) -> Shapes:
+        """The layer's tensors by their names in ``torch.nn`` (k = 0, forward direction)."""
+        hidden, gates = self.hidden_size, GATES[self.cell] * self.hidden_size
+        recurrent = self.proj_size or hidden
+        shapes: Shapes = {"weight_ih_l0": (gates, self.input_size)}
+        shapes["weight_hh_l0"] = (gates, recurrent)
+        if self.bias:
+            shapes |= {"bias_ih_l0": (gates,), "bias_hh_l0": (gates,)}
+        if self.proj_size:
+            shapes["weight_hr_l0"] = (self.proj_size, hidden)
+        if self.peephole:
+            shapes["weight_peephole_l0"] = (3, hidden)
+        if self.layer_norm:
+            shapes |= {"norm_weight_ih_l0": (gates,), "norm_weight_hh_l0": (gates,)}
+            if self.cell == "lstm":
+                shapes |= {"norm_weight_c_l0": (hidden,), "norm_bias_c_l0": (hidden,)}
+        if self.learn_initial_state:
+            names = ("initial_h", "initial_c")
+            shapes |= {n: (1, s) for n, s in zip(names, self.state_sizes, strict=False)}
+        return shapes
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.peephole and self.cell != "lstm":
+            raise ValueError(f"peephole: only an lstm has peepholes, not a {self.cell}")
+        if self.nonlinearity != "tanh" and self.cell != "rnn":
+            raise ValueError(f"nonlinearity: a {self.cell} allows only 'tanh'")
+        if len(self.zoneout) != len(self.state_sizes):
+            raise ValueError(f"zoneout: a {self.cell} takes {len(self.state_sizes)} values")
+        if self.residual and self.input_size != self.output_size:
+            raise ValueError(
+                f"residual: input size {self.input_size}, output size {self.output_size}"
+            )
+        return self
+
+
+@dataclass(frozen=True, config=_STRICT)
+class LanguageModelDescription:
+    """An embedding, recurrent layers over each other and a linear head over the vocabulary.
+
+    Attributes:
+        kind: always ``"language-model"``.
+        vocabulary: V, the number of tokens.
+        embedding_size: E, the input size of the first layer.
+        layers: from the input upwards, at least one.
+        tied: whether the head's weight is the embedding's (Press & Wolf 2017, arXiv:1608.05859).
+    """
+
+    kind: Literal["language-model"]
+    vocabulary: _Size
+    embedding_size: _Size
+    layers: Annotated[tuple[LayerDescription, ...], Field(min_length=1)]
+    tied: bool
+
+    def tensor_shapes(self) -> Shapes:
+        """Every tensor of the model with its shape."""
+        shapes: Shapes = {"embedding.weight": (self.vocabulary, self.embedding_size)}
+        for n, layer in enumerate(self.layers):
+            shapes |= {f"layers.{n}.{k}": shape for k, shape in layer.tensor_shapes().items()}
+        if not self.tied:
+            shapes["head.weight"] = (self.vocabulary, self.layers[-1].output_size)
+        shapes["head.bias"] = (self.vocabulary,)
+        return shapes
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        size = self.embedding_size
+        for n, layer in enumerate(self.layers):
+            if layer.input_size != size:
+                raise ValueError(f"layers.{n}.input_size: {layer.input_size}, the input has {size}")
+            size = layer.output_size
+        if self.tied and size != self.embedding_size:
+            raise ValueError(f"tied: output size {size}, embedding size {self.embedding_size}")
+        return self
+
+
+_KINDS: dict[str, TypeAdapter[LanguageModelDescription]] = {
+    "language-model": TypeAdapter(LanguageModelDescription)
+}
+
+
+def parse_description(description: Mapping[str, Any]) -> LanguageModelDescription:
+    """Check a model description and give it types.
+
+    Args:
+        description: the JSON object; every key must be there and no other.
+
+    Raises:
+        BundleError: a kind that is not known, a key that is unknown or missing, a value of the
+            wrong type or out of its range, or sizes that do not fit each other.
+    """
+    kind = description.get("kind")
+    if not isinstance(kind, str) or kind not in _KINDS:
+        raise BundleError(f"model.kind is {kind!r}; allowed: {', '.join(_KINDS)}")
+    try:
+        return _KINDS[kind].validate_json(json.dumps(description))
+    except ValidationError as error:
+        raise BundleError(_message(error)) from None
+
+
+def _message(error: pydantic.ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    where = ".".join(str(part) for part in ("model", *first["loc"]))
+    return f"{where}: {first['msg'].removeprefix('Value error, ')}"

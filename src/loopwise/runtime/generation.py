@@ -1,0 +1,67 @@
+"""Text from a session, piece by piece."""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from loopwise.codec.search import Sampling, sample
+from loopwise.codec.text import TextCodec
+from loopwise.runtime.session import Session
+
+
+def sample_pieces(
+    session: Session,
+    codec: TextCodec,
+    prompt: str,
+    length: int,
+    sampling: Sampling,
+    rng: np.random.Generator,
+) -> Iterator[str]:
+    """Continue a text by tokens drawn from the model; the unknown token is never drawn.
+
+    Args:
+        session: it reads the prompt, or ``codec.start`` where that holds no token, from its state.
+        codec: the model's codec.
+        prompt: the text before; it is not repeated.
+        length: number of tokens.
+        sampling: how to draw.
+        rng: where to draw from.
+
+    Returns:
+        Pieces of text as they become certain, some of them empty.
+    """
+    ids = codec.encode_text(prompt)
+    decoder = codec.decoder()
+    for token in ids.tolist():  # so that a word after the prompt gets its space
+        decoder.push(token)
+    logits = session.feed(ids if len(ids) else np.array([codec.start]))
+    for _ in range(length):
+        if codec.unknown is not None:
+            logits[codec.unknown] = -np.inf
+        token = sample(logits, sampling, rng)
+        yield decoder.push(token)
+        logits = session.push(token)
+    yield decoder.finish()
+
+
+def until(stop: str, pieces: Iterable[str]) -> Iterator[str]:
+    """Pass pieces of text on and end before the first ``stop``, which may span pieces.
+
+    Text that may be the beginning of ``stop`` is held back until it is certain that it is not.
+    """
+    held = ""
+    for piece in pieces:
+        held += piece
+        if (at := held.find(stop)) >= 0:
+            yield held[:at]
+            return
+        certain = len(held) - _overlap(held, stop)
+        yield held[:certain]
+        held = held[certain:]
+    yield held
+
+
+def _overlap(text: str, stop: str) -> int:
+    """The length of the longest end of the text with which ``stop`` begins."""
+    longest = min(len(text), len(stop) - 1)
+    return next(n for n in range(longest, -1, -1) if text.endswith(stop[:n]))

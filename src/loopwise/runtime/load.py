@@ -1,0 +1,31 @@
+"""From a bundle on disk to a model that runs."""
+
+import os
+from collections.abc import Callable
+
+from loopwise.errors import BundleError
+from loopwise.runtime.bundle import Bundle, read_bundle
+from loopwise.runtime.language_model import LoadedLanguageModel
+
+_TASKS: dict[str, Callable[[Bundle], LoadedLanguageModel]] = {
+    "language-model": LoadedLanguageModel,
+}
+
+
+def load(path: str | os.PathLike[str]) -> LoadedLanguageModel:
+    """Load a model.
+
+    Args:
+        path: a bundle, or the directory of a run that has written one.
+
+    Raises:
+        BundleError: a bundle that cannot be read, or whose task, model and codec do not fit.
+        MissingExtraError: a codec of a package that is not installed.
+    """
+    bundle = read_bundle(path)
+    if bundle.task not in _TASKS:
+        raise BundleError(f"{path}: task {bundle.task!r} is unknown; known are {', '.join(_TASKS)}")
+    try:
+        return _TASKS[bundle.task](bundle)
+    except BundleError as error:
+        raise BundleError(f"{path}: {error}") from error

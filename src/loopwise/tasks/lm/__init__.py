@@ -1,0 +1,1 @@
+"""Language modelling: text in, the next token's probabilities out."""

@@ -1,0 +1,101 @@
+"""From files to the token arrays that training and validation read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loopwise.codec.corpus import Source, read_sources
+from loopwise.codec.text import TextCodec, train_codec
+from loopwise.errors import DataError
+from loopwise.tasks.lm.config import DataConfig
+
+Tokens = NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Text as tokens, with the codec that made them."""
+
+    codec: TextCodec
+    train: Tokens
+    """[N], token ids"""
+    valid: Tokens
+    """[M], token ids"""
+    valid_characters: int
+    """characters of the validation text, or bytes where it is not UTF-8"""
+
+
+def read_corpus(config: DataConfig) -> Corpus:
+    """Read the files that `config` names.
+
+    Raises:
+        DataError: nothing to read, a file that cannot be read, or text that does not fit the unit.
+    """
+    if not config.train:
+        raise DataError("no text to train on: give --data PATH (files, folders, globs, or -)")
+    held_out = read_sources(config.valid) if config.valid else None
+    return make_corpus(read_sources(config.train), held_out, config)
+
+
+def make_corpus(
+    train: Sequence[Source], valid: Sequence[Source] | None, config: DataConfig
+) -> Corpus:
+    """Encode sources; without validation sources the end of the training text is held out.
+
+    The vocabulary comes from the training part alone.
+
+    Raises:
+        DataError: the text does not fit the unit, or cannot be divided.
+    """
+    if valid is None:
+        head, tail = _hold_out(_join(train), config)
+        train, valid = [head], [tail]
+    codec = train_codec(
+        config.unit, train, vocab_size=config.vocab_size, min_count=config.min_count
+    )
+    return Corpus(
+        codec,
+        np.concatenate([codec.encode(source) for source in _closed(train)]),
+        np.concatenate([codec.encode(source) for source in _closed(valid)]),
+        sum(_characters(source) for source in _closed(valid)),
+    )
+
+
+def _hold_out(source: Source, config: DataConfig) -> tuple[Source, Source]:
+    """Cut the end off, at the end of a line; within a line only where words need not be whole."""
+    data = source.data
+    aim = int(len(data) * (1 - config.valid_fraction))
+    cut = data.find(b"\n", aim) + 1
+    if cut == 0 or cut >= len(data):
+        cut = data.rfind(b"\n", 0, aim) + 1
+    if cut == 0 and config.unit != "words":
+        cut = aim
+        while cut < len(data) and data[cut] & 0xC0 == 0x80:  # not inside a character
+            cut += 1
+    if cut == 0 or cut >= len(data):
+        raise DataError(
+            f"{source.name}: {len(data)} bytes in one line cannot be divided into a training "
+            "and a validation part; give --valid FILE"
+        )
+    return Source(source.name, data[:cut]), Source(source.name, data[cut:])
+
+
+def _join(sources: Sequence[Source]) -> Source:
+    if len(sources) == 1:
+        return sources[0]
+    name = f"{sources[0].name} and {len(sources) - 1} more"
+    return Source(name, b"".join(source.data for source in _closed(sources)))
+
+
+def _closed(sources: Sequence[Source]) -> list[Source]:
+    """End each source but the last with a newline, so that no line runs on into the next file."""
+    *inner, last = sources
+    return [s if s.data.endswith(b"\n") else Source(s.name, s.data + b"\n") for s in inner] + [last]
+
+
+def _characters(source: Source) -> int:
+    octets = np.frombuffer(source.data, np.uint8)
+    return int(np.count_nonzero((octets & 0xC0) != 0x80))

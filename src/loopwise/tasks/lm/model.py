@@ -1,0 +1,171 @@
+"""The recurrent language model as a torch module, from Zaremba 2014 to AWD-LSTM."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from loopwise.nn.layers import GRU, LSTM, RNN, Layer
+from loopwise.nn.regularize import drop_embeddings, locked_dropout
+from loopwise.nn.state import State
+from loopwise.runtime.description import LanguageModelDescription, LayerDescription
+from loopwise.tasks.lm.config import ModelConfig
+
+
+class Reading(NamedTuple):
+    """What the model makes of a window."""
+
+    logits: Tensor
+    """[T, B, V]"""
+    state: State
+    """one entry a layer, to be carried on"""
+    output: Tensor
+    """[T, B, H], the last layer's output before dropout"""
+    dropped: Tensor
+    """[T, B, H], the same after dropout"""
+
+
+@dataclass(frozen=True)
+class Dropouts:
+    """Where activations are dropped in training; see `ModelConfig`."""
+
+    embedding: float = 0.0
+    input: float = 0.0
+    hidden: float = 0.0
+    output: float = 0.0
+    locked: bool = True
+
+
+class RecurrentLanguageModel(nn.Module):
+    """Embedding, recurrent layers, linear head.
+
+    Args:
+        description: sizes and cells, exactly as a bundle has them.
+        config: what matters in training alone: dropout and initialisation.
+    """
+
+    def __init__(self, description: LanguageModelDescription, config: ModelConfig | None = None):
+        super().__init__()
+        config = config or ModelConfig()
+        self.description = description
+        self.dropouts = Dropouts(
+            config.dropout_embedding,
+            config.dropout_input,
+            config.dropout_hidden,
+            config.dropout_output,
+            config.locked,
+        )
+        self.embedding = nn.Embedding(description.vocabulary, description.embedding_size)
+        self.layers = nn.ModuleList(_make_layer(layer, config) for layer in description.layers)
+        self.head = Head(
+            description.vocabulary, description.layers[-1].output_size, tied=description.tied
+        )
+        self._initialise(config.init_scale)
+
+    def forward(self, ids: Tensor, state: State | None = None) -> Reading:
+        """Read a window.
+
+        Args:
+            ids: [T, B] token ids.
+            state: from the window before; None at the beginning of a text.
+        """
+        x = drop_embeddings(self.embedding, ids, self.dropouts.embedding, self.training)
+        x = self._drop(x, self.dropouts.input)
+        carried: Sequence[State | None] = (
+            [None] * len(self.layers) if state is None else cast(tuple[State, ...], state)
+        )
+        states: list[State] = []
+        last = len(self.layers) - 1
+        for number, (layer, before) in enumerate(zip(self.layers, carried, strict=True)):
+            y, after = layer(x, before)
+            if self.description.layers[number].residual:
+                y = y + x
+            x = y if number == last else self._drop(y, self.dropouts.hidden)
+            states.append(after)
+        dropped = self._drop(x, self.dropouts.output)
+        return Reading(self.head(dropped, self.embedding.weight), tuple(states), x, dropped)
+
+    def _drop(self, x: Tensor, p: float) -> Tensor:
+        if self.dropouts.locked:
+            return locked_dropout(x, p, self.training)
+        return functional.dropout(x, p, self.training)
+
+    @torch.no_grad()
+    def _initialise(self, scale: float) -> None:
+        if scale:
+            for parameter in self.parameters():
+                parameter.uniform_(-scale, scale)
+            return
+        self.embedding.weight.uniform_(-0.1, 0.1)
+        if self.head.weight is not None:
+            self.head.weight.uniform_(-0.1, 0.1)
+        self.head.bias.zero_()
+
+
+class Head(nn.Module):
+    """Features to logits; tied, it has a bias of its own and the embedding's weight."""
+
+    weight: nn.Parameter | None
+
+    def __init__(self, vocabulary: int, features: int, *, tied: bool):
+        super().__init__()
+        self.weight = None if tied else nn.Parameter(torch.empty(vocabulary, features))
+        self.bias = nn.Parameter(torch.empty(vocabulary))
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        """[..., H] to [..., V]."""
+        return functional.linear(x, embedding if self.weight is None else self.weight, self.bias)
+
+
+def describe(config: ModelConfig, vocabulary: int) -> LanguageModelDescription:
+    """The description that a bundle will carry, for a vocabulary of this size."""
+    layers: list[LayerDescription] = []
+    size = config.embedding_size
+    for units in config.sizes:
+        output = config.proj_size or units
+        layers.append(
+            LayerDescription(
+                cell=config.cell,
+                input_size=size,
+                hidden_size=units,
+                proj_size=config.proj_size,
+                bias=True,
+                nonlinearity=config.nonlinearity if config.cell == "rnn" else "tanh",
+                layer_norm=config.layer_norm,
+                peephole=config.peephole,
+                zoneout=(config.zoneout,) * (2 if config.cell == "lstm" else 1),
+                learn_initial_state=config.learn_initial_state,
+                residual=config.residual and size == output,
+            )
+        )
+        size = output
+    return LanguageModelDescription(
+        kind="language-model",
+        vocabulary=vocabulary,
+        embedding_size=config.embedding_size,
+        layers=tuple(layers),
+        tied=config.tied,
+    )
+
+
+def _make_layer(layer: LayerDescription, config: ModelConfig) -> Layer:
+    extras = {
+        "layer_norm": layer.layer_norm,
+        "zoneout": layer.zoneout,
+        "recurrent_dropout": config.recurrent_dropout,
+        "weight_drop": config.weight_drop,
+        "learn_initial_state": layer.learn_initial_state,
+        "init": config.init,
+    }
+    if config.cell != "rnn":
+        extras |= {"forget_bias": config.forget_bias or None, "chrono": config.chrono or None}
+    sizes = (layer.input_size, layer.hidden_size)
+    common = {"bias": layer.bias, "proj_size": layer.proj_size, **extras}
+    if layer.cell == "rnn":
+        return RNN(*sizes, nonlinearity=layer.nonlinearity, **common)
+    if layer.cell == "lstm":
+        return LSTM(*sizes, peephole=layer.peephole, **common)
+    return GRU(*sizes, **common)

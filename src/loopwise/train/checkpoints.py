@@ -1,0 +1,228 @@
+"""Checkpoints that survive a kill at any moment and a damaged disk.
+
+A checkpoint is two files. ``step-00001234.safetensors`` holds every tensor;
+``step-00001234.json``, written last, commits it and holds the rest::
+
+    {"format": 1, "step": 1234, "metric": 4.87 or null,
+     "tensors": {"size": bytes, "sha256": hex}, "state": {...}, "sha256": hex of all the above}
+
+Both are written under another name, brought to the disk and renamed. There is no pickle in them,
+and no file that points to another: the latest and the best are read off the JSON files.
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from loopwise.errors import CheckpointError
+
+FORMAT = 1
+_NAME = re.compile(r"step-(\d{8,})\.json")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The content of a checkpoint.
+
+    Attributes:
+        step: optimiser steps done.
+        metric: the monitored metric of the validation at this step; None without one.
+        tensors: by name, on the CPU.
+        state: everything that is no tensor, JSON values without NaN and infinity.
+    """
+
+    step: int
+    metric: float | None
+    tensors: dict[str, Tensor]
+    state: dict[str, Any]
+
+
+def save(folder: Path, checkpoint: Checkpoint) -> Path:
+    """Write `checkpoint` into `folder`.
+
+    Returns:
+        The path of its JSON file.
+
+    Raises:
+        CheckpointError: the disk refuses.
+    """
+    path = folder / f"step-{checkpoint.step:08d}.json"
+    tensors = {
+        name: tensor.detach().to("cpu", copy=True).contiguous()
+        for name, tensor in checkpoint.tensors.items()
+    }
+    data = safetensors.torch.save(tensors)
+    record: dict[str, Any] = {
+        "format": FORMAT,
+        "step": checkpoint.step,
+        "metric": checkpoint.metric,
+        "tensors": {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()},
+        "state": checkpoint.state,
+    }
+    record["sha256"] = _digest(record)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        # an older checkpoint of this step must not commit the new tensors
+        path.unlink(missing_ok=True)
+        _write(tensor_file(path), data)
+        _write(path, json.dumps(record, allow_nan=False).encode())
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be written: {error.strerror}") from error
+    return path
+
+
+def list_checkpoints(folder: Path) -> list[Path]:
+    """The JSON files of the committed checkpoints in `folder`, by step."""
+    found = [(int(m[1]), path) for path in folder.glob("*.json") if (m := _NAME.match(path.name))]
+    return [path for _, path in sorted(found)]
+
+
+def load(path: Path) -> Checkpoint:
+    """Read and verify a checkpoint.
+
+    Args:
+        path: its JSON file.
+
+    Raises:
+        CheckpointError: a file is missing, truncated, altered or of a newer format; the message
+            names it, and the latest sound checkpoint before it.
+    """
+    try:
+        return _load(path)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}. {_offer_before(path)}") from None
+
+
+def find(folder: Path, name: str) -> Path:
+    """The checkpoint that a user names: ``step-00000120``, ``120``, or the path of its file.
+
+    Raises:
+        CheckpointError: there is none; the message lists what there is.
+    """
+    stem = f"step-{int(name):08d}" if name.isdecimal() else name
+    for path in (Path(stem).with_suffix(".json"), (folder / stem).with_suffix(".json")):
+        if path.is_file():
+            return path
+    there = ", ".join(path.stem for path in list_checkpoints(folder)) or "none"
+    raise CheckpointError(f"no checkpoint '{name}'; in {folder}: {there}")
+
+
+def best(folder: Path) -> Path | None:
+    """The checkpoint with the lowest metric, the earliest of equals; None without any metric."""
+    metrics = [(_metric(path), path) for path in list_checkpoints(folder)]
+    known = [(metric, path) for metric, path in metrics if metric is not None]
+    return min(known)[1] if known else None
+
+
+def prune(folder: Path, keep_last: int) -> None:
+    """Remove all checkpoints but the last `keep_last` and the best, and what kills left over."""
+    keep = {*list_checkpoints(folder)[-keep_last:], best(folder)}
+    remove([path for path in list_checkpoints(folder) if path not in keep])
+    committed = {path.stem for path in list_checkpoints(folder)}
+    for file in [*folder.glob("step-*.safetensors"), *folder.glob("step-*.tmp")]:
+        if file.suffix == ".tmp" or file.stem not in committed:
+            file.unlink(missing_ok=True)
+
+
+def remove(paths: list[Path]) -> None:
+    """Delete checkpoints, given by their JSON files, which go first."""
+    for path in paths:
+        path.unlink(missing_ok=True)
+        tensor_file(path).unlink(missing_ok=True)
+
+
+def tensor_file(path: Path) -> Path:
+    """The tensor file beside a checkpoint's JSON file."""
+    return path.with_suffix(".safetensors")
+
+
+def _write(path: Path, data: bytes) -> None:
+    fresh = path.with_name(path.name + ".tmp")
+    with fresh.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":  # elsewhere a folder cannot be opened
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _load(path: Path) -> Checkpoint:
+    record = _read_record(path)
+    file = tensor_file(path)
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"{file}: cannot be read: {error.strerror}") from None
+    expected = record["tensors"]
+    if len(data) != expected["size"]:
+        raise CheckpointError(f"{file}: has {len(data)} bytes instead of {expected['size']}")
+    if hashlib.sha256(data).hexdigest() != expected["sha256"]:
+        raise CheckpointError(f"{file}: altered: its checksum is not the recorded one")
+    try:
+        tensors = safetensors.torch.load(data)
+    except SafetensorError as error:
+        raise CheckpointError(f"{file}: not a safetensors file: {error}") from None
+    return Checkpoint(record["step"], record["metric"], tensors, record["state"])
+
+
+def _read_record(path: Path) -> dict[str, Any]:
+    try:
+        record = json.loads(path.read_bytes())
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError:
+        raise CheckpointError(f"{path}: truncated or altered: not valid JSON") from None
+    if not isinstance(record, dict) or "format" not in record:
+        raise CheckpointError(f"{path}: not a checkpoint")
+    if record["format"] != FORMAT:
+        raise CheckpointError(
+            f"{path}: format {record['format']!r}; this loopwise reads format {FORMAT}"
+        )
+    if record.pop("sha256", None) != _digest(record):
+        raise CheckpointError(f"{path}: altered: its checksum is not the recorded one")
+    return record
+
+
+def _digest(record: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
+
+
+def _metric(path: Path) -> float | None:
+    try:
+        return _read_record(path)["metric"]
+    except CheckpointError:
+        return None
+
+
+def _offer_before(path: Path) -> str:
+    for earlier in reversed(list_checkpoints(path.parent)):
+        if earlier.name < path.name and _is_sound(earlier):
+            return f"The one before it is sound: continue with --from-checkpoint {earlier.stem}"
+    return "There is no sound checkpoint before it: train again from the start"
+
+
+def _is_sound(path: Path) -> bool:
+    try:
+        _load(path)
+    except CheckpointError:
+        return False
+    return True

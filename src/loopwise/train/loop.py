@@ -1,0 +1,338 @@
+"""`fit`: the training loop of every task."""
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from rich.console import Console
+
+from loopwise.errors import LoopwiseError, RunError, TrainingError
+from loopwise.runs import Run
+from loopwise.train import checkpoints
+from loopwise.train.config import TrainConfig
+from loopwise.train.console import Reporter
+from loopwise.train.journal import Journal
+from loopwise.train.optimizers import NTASGD, averaged_weights, make_optimizer
+from loopwise.train.processes import Processes
+from loopwise.train.progress import Interval
+from loopwise.train.signals import Interrupted, Interrupts
+from loopwise.train.step import Outcome, fraction_done, take_step
+from loopwise.train.task import Task
+from loopwise.train.training import Training
+
+Stopped = Literal["finished", "early stopping", "interrupted", "time limit"]
+
+MOST_FAILURES = 3
+"""Steps in a row that may fail to be finite; the last of them ends the training."""
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """How a training ended.
+
+    Attributes:
+        steps: optimiser steps over all continuations, skipped ones included.
+        epochs: passes over the data, with the fraction of the last.
+        best: lowest value of the monitored metric; NaN if no validation gave one.
+        stopped: why it ended.
+        seconds: spent over all continuations.
+        skipped_steps: steps that left the weights alone because something was not finite.
+    """
+
+    steps: int
+    epochs: float
+    best: float
+    stopped: Stopped
+    seconds: float
+    skipped_steps: int
+
+
+def fit(
+    task: Task[Any],
+    config: TrainConfig,
+    run: Run,
+    *,
+    resume: bool = False,
+    from_checkpoint: str | None = None,
+    console: Console | None = None,
+) -> FitResult:
+    """Train the model of `task` and write `run`: records, checkpoints, the best bundle.
+
+    Under torchrun every process calls it with its share of the data (`World.current`), and N
+    processes train as one would with N times the batch. Ctrl-C and SIGTERM end it after the step
+    with a checkpoint. A continued training repeats an uninterrupted one bit for bit, on the same
+    machine and number of threads.
+
+    Args:
+        task: what is trained.
+        config: how.
+        run: where to; its configuration is the caller's to write.
+        resume: continue from the latest checkpoint of `run`, or start if there is none yet.
+        from_checkpoint: continue from this one (name, step or path); later ones are removed.
+        console: for messages; None for standard output.
+
+    Raises:
+        CheckpointError: a checkpoint is damaged or missing, or cannot be written.
+        ConfigError, DataError: the checkpoint is of another model, optimiser or data.
+        MissingExtraError: TensorBoard is asked for and not installed.
+        RunError: `run` holds checkpoints and neither `resume` nor `from_checkpoint` is given.
+        TrainingError: three steps in a row were not finite, or another process died.
+    """
+    start = _starting_point(run, resume, from_checkpoint)
+    processes = Processes(config)
+    with Interrupts(processes.first) as interrupts, Reporter(console, processes.first) as reporter:
+        loop = _Loop(task, config, run, processes, interrupts, reporter)
+        try:
+            return loop.run(start, fresh_log=resume)
+        except RuntimeError as error:
+            if isinstance(error, LoopwiseError) or not processes.has_lost_one(error):
+                raise
+            raise loop.abandon() from error
+        finally:
+            loop.journal.close()
+
+
+def _starting_point(run: Run, resume: bool, from_checkpoint: str | None) -> Path | None:
+    if from_checkpoint is not None:
+        return checkpoints.find(run.checkpoints, from_checkpoint)
+    found = checkpoints.list_checkpoints(run.checkpoints)
+    if found and not resume:
+        raise RunError(f"{run.path}: holds a training already; continue it with --resume")
+    return found[-1] if found else None
+
+
+class _Loop:
+    def __init__(
+        self,
+        task: Task[Any],
+        config: TrainConfig,
+        run: Run,
+        processes: Processes,
+        interrupts: Interrupts,
+        reporter: Reporter,
+    ):
+        self.task, self.config, self.run_folder = task, config, run
+        self.processes, self.interrupts, self.reporter = processes, interrupts, reporter
+        self.journal = Journal(run, config, processes.first)
+        model = task.model.to(processes.device).train()
+        optimizer = make_optimizer(config, model)
+        self.training = Training(config, processes.world, model, optimizer, task.batches)
+        self.progress = self.training.progress
+        self.interrupted = self.over_time = False
+        self.saved: tuple[int, int] | None = None
+        self.clock = time.monotonic()
+
+    def run(self, start: Path | None, *, fresh_log: bool) -> FitResult:
+        if start is not None:
+            self._restore(start)
+        # waits for all processes, so that none reads what the first one now clears away
+        self.wrapped = self.processes.wrap(self.training.model)
+        if start is not None:
+            self._clear_after(start)
+        elif fresh_log:
+            self.reporter.say("no checkpoint yet: training from the start")
+            self.journal.rewind(0)
+        stopped = self._stopped()
+        if start is not None and stopped and not self._validation_due(stopped):
+            self.reporter.say(f"nothing left to do: {self._ending(stopped)}")
+        else:
+            stopped = self._steps()
+            self.reporter.say(self._ending(stopped))
+        return self._result(stopped)
+
+    def abandon(self) -> TrainingError:
+        """Save what there is after another process died."""
+        if self.processes.first:
+            self.training.release()
+            self._save()
+        last = checkpoints.list_checkpoints(self.run_folder.checkpoints)
+        where = f"from {last[-1].stem} with --resume" if last else "from the start: no checkpoint"
+        return TrainingError(
+            f"a worker process ended after step {self.progress.step}; continue {where}"
+        )
+
+    def _restore(self, path: Path) -> None:
+        checkpoint = checkpoints.load(path)
+        self.training.restore(checkpoint)
+        self.progress = self.training.progress
+        self.saved = (self.progress.step, self.progress.validated)
+        self.over_time = self._is_over_time()
+        self.log_size = int(checkpoint.state["log_size"])
+
+    def _clear_after(self, start: Path) -> None:
+        self.journal.rewind(self.log_size)
+        self.reporter.say(f"continuing from {start.stem}")
+        if self.processes.first:
+            there = checkpoints.list_checkpoints(self.run_folder.checkpoints)
+            checkpoints.remove([path for path in there if path.name > start.name])
+
+    def _steps(self) -> Stopped:
+        while True:
+            if self._validation_due(self._stopped()) and not self._validate():
+                self.interrupted = True
+            stopped = self._stopped()
+            if self._checkpoint_due(stopped):
+                self._save()
+            if stopped:
+                return stopped
+            self._step()
+
+    def _stopped(self) -> Stopped | None:
+        config, progress = self.config, self.progress
+        if self.interrupted:
+            return "interrupted"
+        if self.training.stream.epoch >= config.epochs or (
+            config.max_steps and progress.step >= config.max_steps
+        ):
+            return "finished"
+        if config.patience and progress.waited >= config.patience:
+            return "early stopping"
+        return "time limit" if self.over_time else None
+
+    def _validation_due(self, stopped: Stopped | None) -> bool:
+        step = self.progress.step
+        if self.progress.validated == step or stopped == "interrupted":
+            return False
+        if self.config.validate_every and step % self.config.validate_every == 0:
+            return True
+        epoch_ended = self.training.stream.starts_epoch and not self.config.validate_every
+        return epoch_ended or stopped is not None
+
+    def _checkpoint_due(self, stopped: Stopped | None) -> bool:
+        step, validated = self.progress.step, self.progress.validated
+        if self.saved == (step, validated):
+            return False
+        if stopped:
+            return True
+        if self.config.checkpoint_every:
+            return step > 0 and step % self.config.checkpoint_every == 0
+        return step > 0 and validated == step
+
+    def _step(self) -> None:
+        before = time.monotonic()
+        outcome = take_step(self.training, self.task, self.wrapped, self.processes, self._votes)
+        interrupted, over_time = outcome.votes
+        self.interrupted, self.over_time = interrupted > 0, over_time > 0
+        self._tick()
+        if outcome.problem is None:
+            self._count(outcome, time.monotonic() - before)
+        else:
+            self._skip(outcome.problem)
+        if self.progress.step % self.config.log_every == 0:
+            self._log_train(outcome.lr)
+
+    def _votes(self) -> tuple[float, float]:
+        """Reasons to stop, which all processes must see after the same step."""
+        self._tick()
+        over_time = self.processes.first and self._is_over_time()
+        return float(self.interrupts.requested), float(over_time)
+
+    def _is_over_time(self) -> bool:
+        return 0 < self.config.max_minutes * 60 <= self.progress.seconds
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        self.progress.seconds += now - self.clock
+        self.clock = now
+
+    def _count(self, outcome: Outcome, seconds: float) -> None:
+        self.progress.failures = 0
+        self.progress.interval.add(
+            outcome.loss, outcome.count, outcome.norm, outcome.clipped, seconds
+        )
+        self.reporter.show_step(
+            fraction_done(self.training),
+            self.training.stream.progress,
+            outcome.loss / max(outcome.count, 1),
+        )
+
+    def _skip(self, problem: str) -> None:
+        progress = self.progress
+        progress.skipped += 1
+        progress.failures += 1
+        if progress.failures < MOST_FAILURES:
+            self.reporter.say(f"step {progress.step}: {problem} is not finite; step skipped")
+            return
+        raise TrainingError(
+            f"step {progress.step}: {problem} is not finite, like something in each of the last "
+            f"{MOST_FAILURES} steps; lower train.lr or train.clip and continue with --resume"
+        )
+
+    def _log_train(self, lr: float) -> None:
+        record = {**self._place(), "lr": lr, **self.progress.interval.record()}
+        self.progress.interval = Interval()
+        self.journal.write("train", record)
+        self.reporter.show_train(record)
+
+    def _place(self) -> dict[str, Any]:
+        progress = self.progress
+        epoch = self.training.stream.progress
+        return {"step": progress.step, "epoch": epoch, "seconds": progress.seconds}
+
+    def _validate(self) -> bool:
+        """Validate and take note; False if a signal cut it short, so that it is still due."""
+        metrics = self.processes.broadcast(self._measure())
+        self._tick()
+        if metrics is None:
+            return False
+        metric = metrics[self.task.monitor]
+        best = self.progress.observe(metric, self.config)
+        if best and self.processes.first:
+            with averaged_weights(self.training.optimizer):
+                self.task.export(self.run_folder.bundle_path)
+        if isinstance(self.training.optimizer, NTASGD):
+            self.training.optimizer.observe(metric)
+        record = self._place()
+        self.journal.write("validation", {**record, **metrics})
+        self.reporter.show_validation(record, metrics, best)
+        return True
+
+    def _measure(self) -> Mapping[str, float] | None:
+        if not self.processes.first:
+            return None
+        model = self.training.model.eval()
+        try:
+            with (
+                self.interrupts.at_once(),
+                averaged_weights(self.training.optimizer),
+                torch.no_grad(),
+            ):
+                return self.task.validate(model)
+        except Interrupted:
+            return None
+        finally:
+            model.train()
+
+    def _save(self) -> None:
+        self.saved = (self.progress.step, self.progress.validated)
+        if not self.processes.first:
+            return
+        self._tick()
+        checkpoint = self.training.checkpoint({"log_size": self.journal.size})
+        checkpoints.save(self.run_folder.checkpoints, checkpoint)
+        checkpoints.prune(self.run_folder.checkpoints, self.config.keep)
+
+    def _ending(self, stopped: Stopped) -> str:
+        where = f"{stopped} at step {self.progress.step}, epoch {self.training.stream.progress:.2f}"
+        advice = {
+            "interrupted": "continue with --resume",
+            "finished": "to train on, raise train.epochs or train.max_steps",
+            "early stopping": "to train on, raise train.patience",
+            "time limit": "to train on, raise train.max_minutes",
+        }
+        return f"{where}; {advice[stopped]}"
+
+    def _result(self, stopped: Stopped) -> FitResult:
+        progress = self.progress
+        return FitResult(
+            steps=progress.step,
+            epochs=self.training.stream.progress,
+            best=math.nan if progress.best is None else progress.best,
+            stopped=stopped,
+            seconds=progress.seconds,
+            skipped_steps=progress.skipped,
+        )
