@@ -111,15 +111,15 @@ def test_a_kill_while_saving_leaves_the_older_one(tmp_path, monkeypatch, dies_at
 
 def test_saving_a_step_again_never_commits_mixed_files(tmp_path, monkeypatch):
     save(tmp_path, make(100))
-
-    def die(*_):
-        raise KeyboardInterrupt
-
     original = Path.replace
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(
-            Path, "replace", lambda a, b: die() if b.suffix == ".json" else original(a, b)
-        )
+
+    def die_at_json(source, target):
+        if target.suffix == ".json":
+            raise KeyboardInterrupt
+        return original(source, target)
+
+    monkeypatch.setattr(Path, "replace", die_at_json)
+    with pytest.raises(KeyboardInterrupt):
         save(tmp_path, Checkpoint(100, None, {"a": torch.zeros(1)}, {}))
     assert list_checkpoints(tmp_path) == []
 

@@ -13,7 +13,10 @@ class TrainConfig(Section):
     epochs: int = Field(10, ge=1, description="passes over the training data")
     max_steps: int = Field(0, ge=0, description="stop after so many optimiser steps; 0 = no limit")
     max_minutes: float = Field(
-        0.0, ge=0, description="stop after so many minutes with a last validation; 0 = no limit"
+        0.0,
+        ge=0,
+        description="stop after so many minutes, with a last validation; 0 = no limit; "
+        "schedules do not see it",
     )
     batch_size: int = Field(32, ge=1, description="sequences per process and micro-batch")
     accumulate: int = Field(1, ge=1, description="micro-batches per optimiser step")

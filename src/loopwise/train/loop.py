@@ -2,6 +2,7 @@
 
 import math
 import time
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +66,7 @@ def fit(
     Under torchrun every process calls it with its share of the data (`World.current`), and N
     processes train as one would with N times the batch. Ctrl-C and SIGTERM end it after the step
     with a checkpoint. A continued training repeats an uninterrupted one bit for bit, on the same
-    machine and number of threads.
+    machine and number of threads, where torch's kernels are deterministic (on the CPU they are).
 
     Args:
         task: what is trained.
@@ -82,27 +83,19 @@ def fit(
         RunError: `run` holds checkpoints and neither `resume` nor `from_checkpoint` is given.
         TrainingError: three steps in a row were not finite, or another process died.
     """
-    start = _starting_point(run, resume, from_checkpoint)
     processes = Processes(config)
     with Interrupts(processes.first) as interrupts, Reporter(console, processes.first) as reporter:
         loop = _Loop(task, config, run, processes, interrupts, reporter)
         try:
-            return loop.run(start, fresh_log=resume)
+            return loop.run(resume, from_checkpoint)
         except RuntimeError as error:
             if isinstance(error, LoopwiseError) or not processes.has_lost_one(error):
                 raise
+            traceback.clear_frames(error.__traceback__)  # they hold the wrapped model
             raise loop.abandon() from error
         finally:
-            loop.journal.close()
-
-
-def _starting_point(run: Run, resume: bool, from_checkpoint: str | None) -> Path | None:
-    if from_checkpoint is not None:
-        return checkpoints.find(run.checkpoints, from_checkpoint)
-    found = checkpoints.list_checkpoints(run.checkpoints)
-    if found and not resume:
-        raise RunError(f"{run.path}: holds a training already; continue it with --resume")
-    return found[-1] if found else None
+            loop.close()
+            processes.close()
 
 
 class _Loop:
@@ -118,7 +111,7 @@ class _Loop:
         self.task, self.config, self.run_folder = task, config, run
         self.processes, self.interrupts, self.reporter = processes, interrupts, reporter
         self.journal = Journal(run, config, processes.first)
-        model = task.model.to(processes.device).train()
+        model = self.wrapped = task.model.to(processes.device).train()
         optimizer = make_optimizer(config, model)
         self.training = Training(config, processes.world, model, optimizer, task.batches)
         self.progress = self.training.progress
@@ -126,14 +119,15 @@ class _Loop:
         self.saved: tuple[int, int] | None = None
         self.clock = time.monotonic()
 
-    def run(self, start: Path | None, *, fresh_log: bool) -> FitResult:
+    def run(self, resume: bool, from_checkpoint: str | None) -> FitResult:
+        start = self._starting_point(resume, from_checkpoint)
         if start is not None:
             self._restore(start)
         # waits for all processes, so that none reads what the first one now clears away
         self.wrapped = self.processes.wrap(self.training.model)
         if start is not None:
             self._clear_after(start)
-        elif fresh_log:
+        elif resume:
             self.reporter.say("no checkpoint yet: training from the start")
             self.journal.rewind(0)
         stopped = self._stopped()
@@ -142,7 +136,21 @@ class _Loop:
         else:
             stopped = self._steps()
             self.reporter.say(self._ending(stopped))
+        self.processes.wait()
         return self._result(stopped)
+
+    def _starting_point(self, resume: bool, from_checkpoint: str | None) -> Path | None:
+        """Only the first process looks: what the others see, it may be about to clear away."""
+        run, start = self.run_folder, None
+        if self.processes.first:
+            found = checkpoints.list_checkpoints(run.checkpoints)
+            if from_checkpoint is not None:
+                start = checkpoints.find(run.checkpoints, from_checkpoint)
+            elif found and not resume:
+                raise RunError(f"{run.path}: holds a training already; continue it with --resume")
+            elif found:
+                start = found[-1]
+        return self.processes.broadcast(start)
 
     def abandon(self) -> TrainingError:
         """Save what there is after another process died."""
@@ -154,6 +162,11 @@ class _Loop:
         return TrainingError(
             f"a worker process ended after step {self.progress.step}; continue {where}"
         )
+
+    def close(self) -> None:
+        """Finish the journal and let go of the wrapped model."""
+        self.journal.close()
+        self.wrapped = self.training.model
 
     def _restore(self, path: Path) -> None:
         checkpoint = checkpoints.load(path)

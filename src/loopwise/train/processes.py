@@ -3,6 +3,7 @@
 Fabric types most of what it returns as Any; every cast stands here.
 """
 
+import logging
 import os
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -11,6 +12,7 @@ from datetime import timedelta
 from typing import Any, TypeVar, cast
 
 import torch
+import torch.distributed as distributed
 from lightning_fabric import Fabric
 from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, nn
@@ -108,16 +110,32 @@ class Processes:
         """
 
         def stack(tensor: Tensor) -> Tensor:
-            return tensor[None] if self.world.size == 1 else self._all_gather(tensor)
+            if self.world.size == 1:
+                return tensor[None]
+            parts = [torch.empty_like(tensor) for _ in range(self.world.size)]
+            distributed.all_gather(parts, tensor.contiguous())
+            return torch.stack(parts)
 
         return map_state(stack, state)
-
-    def _all_gather(self, tensor: Tensor) -> Tensor:
-        return cast(Tensor, self._fabric.all_gather(tensor))
 
     def broadcast(self, value: T) -> T:
         """The first process's `value`, in every process."""
         return self._fabric.broadcast(value)
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        self._fabric.barrier()
+
+    def close(self) -> None:
+        """Leave the other processes; `Processes` made later meet anew.
+
+        Nothing that `wrap` returned may be alive: it would keep gloo's threads, and its own
+        deletion, which holds the interpreter's lock, can wait forever for a thread that wants it.
+        """
+        # left to the end of the interpreter, those threads abort it; nccl, which would wait here
+        # for a process that died, is closed by Fabric at exit
+        if distributed.is_initialized() and distributed.get_backend() == "gloo":
+            distributed.destroy_process_group()
 
     def has_lost_one(self, error: RuntimeError) -> bool:
         """Whether `error` is what the death of another process looks like."""
@@ -128,6 +146,7 @@ class Processes:
 
 
 def _fabric(accelerator: str, precision: str, world: World) -> Fabric:
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it greets every process
     plugin = "bf16-mixed" if precision == "bf16" else "32-true"
     if world.size == 1:
         return Fabric(accelerator=accelerator, devices=1, precision=plugin)
