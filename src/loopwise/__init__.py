@@ -7,7 +7,7 @@ torch. Layers and training need ``loopwise[train]``; `load` and what it returns 
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from loopwise.errors import LoopwiseError, MissingExtraError
+from loopwise.errors import LoopwiseError, missing_extra
 
 if TYPE_CHECKING:
     from loopwise.nn.accelerate import accelerate
@@ -57,9 +57,7 @@ def __getattr__(name: str) -> Any:
     try:
         value = getattr(importlib.import_module(home), name)
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] not in ("torch", "lightning_fabric"):
-            raise
-        raise MissingExtraError("train", f"loopwise.{name}") from error
+        raise missing_extra(error, f"loopwise.{name}") from error
     globals()[name] = value
     return value
 

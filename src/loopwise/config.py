@@ -6,20 +6,33 @@ as comments, and every unknown key is an error that names the nearest known one.
 """
 
 import difflib
+import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Any, Self, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from loopwise.errors import ConfigError
+
+Key = tuple[str, ...]
+S = TypeVar("S", bound="Section")
 
 
 class Section(BaseModel):
     """A group of typed options: a whole configuration, or one table of it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _boolean_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
+        # pydantic would read true as 1
+        kind = cls.model_fields[info.field_name or ""].annotation
+        if isinstance(value, bool) and (kind is int or kind is float):
+            raise ValueError(f"must be a number, given {str(value).lower()}")
+        return value
 
     @classmethod
     def load(cls, file: str | Path | None = None, overrides: Sequence[str] = ()) -> Self:
@@ -28,37 +41,26 @@ class Section(BaseModel):
         Args:
             file: a TOML file, or None for the defaults alone.
             overrides: strings of the form ``section.key=value``, applied in order after the file.
+                The value is TOML, or text where it is not valid TOML: strings need no quotes.
 
         Raises:
             ConfigError: the file cannot be read, or a key or value is not allowed.
         """
-        values = _read_toml(Path(file)) if file is not None else {}
-        for override in overrides:
-            _apply_override(cls, values, override)
-        return cls.parse(values, where=str(file) if file is not None else "--set")
+        where = "--set" if file is None else str(file)
+        values = {} if file is None else _read_toml(Path(file))
+        _require_known(cls, values, where)
+        overridden = [_apply_override(cls, values, override) for override in overrides]
+        return _validate(cls, values, where, overridden)
 
     @classmethod
     def parse(cls, values: Mapping[str, Any], *, where: str = "configuration") -> Self:
         """Validate nested `values`; `where` names their origin in errors (`ConfigError`)."""
-        for path in _unknown_keys(cls, values):
-            raise ConfigError(f"{where}: {_unknown_message(cls, path)}")
-        try:
-            return cls.model_validate(values)
-        except ValidationError as error:
-            raise ConfigError("\n".join(_explain(error, where))) from None
+        _require_known(cls, values, where)
+        return _validate(cls, values, where)
 
     def to_toml(self, *, comments: bool = True) -> str:
         """Write the configuration as TOML, each key under its description as a comment."""
-        lines: list[str] = []
-        plain, tables = _split_fields(self)
-        _write_fields(self, plain, lines, comments)
-        for name in tables:
-            section: Section = getattr(self, name)
-            doc = (type(section).__doc__ or "").strip().splitlines()
-            lines += [f"\n# {doc[0]}"] if comments and doc else [""]
-            lines.append(f"[{name}]")
-            _write_fields(section, _split_fields(section)[0], lines, comments)
-        return "\n".join(lines).strip() + "\n"
+        return "\n".join(_toml_lines(self, "", comments)).strip() + "\n"
 
 
 def nearest(word: str, allowed: Sequence[str]) -> str:
@@ -69,86 +71,145 @@ def nearest(word: str, allowed: Sequence[str]) -> str:
 
 def _read_toml(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ConfigError(f"{file}: cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{file}: not valid TOML: {error}") from None
 
 
-def _apply_override(cls: type[Section], values: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    path = key.strip().split(".")
-    if not equals or not all(path):
-        raise ConfigError(f"--set {override!r}: expected section.key=value")
-    if path not in [list(known) for known in _known_keys(cls)]:
-        raise ConfigError(f"--set {override!r}: {_unknown_message(cls, tuple(path))}")
+def _apply_override(cls: type[Section], values: dict[str, Any], override: str) -> Key:
+    name, equals, text = override.partition("=")
+    key = tuple(name.strip().split("."))
+    if not equals or not all(key):
+        raise ConfigError(f"--set {override}: expected section.key=value")
+    if key not in _known_keys(cls):
+        raise ConfigError(f"--set {override}: {_unknown_message(cls, key)}")
     table = values
-    for name in path[:-1]:
-        table = table.setdefault(name, {})
-    table[path[-1]] = _parse_value(text.strip())
+    for part in key[:-1]:
+        inner = table.get(part)
+        table[part] = cast(dict[str, Any], inner) if isinstance(inner, dict) else {}
+        table = table[part]
+    table[key[-1]] = _parse_value(text.strip())
+    return key
 
 
 def _parse_value(text: str) -> Any:
     """A TOML value where the text is one; otherwise the text itself, so strings need no quotes."""
     try:
-        return tomllib.loads(f"value = {text}")["value"]
+        parsed = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
         return text
+    value = parsed["value"]
+    # a file may be called 2024-01-01, which TOML takes for a date
+    plain = isinstance(value, str | int | float | list) and len(parsed) == 1
+    return cast(Any, value) if plain else text
 
 
-def _known_keys(cls: type[Section], prefix: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
-    for name, field in cls.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
-            yield from _known_keys(field.annotation, (*prefix, name))
-        else:
-            yield (*prefix, name)
+def _table(cls: type[Section], name: str) -> type[Section] | None:
+    """The class of a table of `cls`; None if `name` is a plain key or unknown."""
+    field = cls.model_fields.get(name)
+    kind = None if field is None else field.annotation
+    return kind if isinstance(kind, type) and issubclass(kind, Section) else None
 
 
-def _unknown_keys(
-    cls: type[Section], values: Mapping[str, Any], prefix: tuple[str, ...] = ()
-) -> Iterator[tuple[str, ...]]:
+def _known_keys(cls: type[Section], prefix: Key = ()) -> list[Key]:
+    keys: list[Key] = []
+    for name in cls.model_fields:
+        table = _table(cls, name)
+        inner = [(*prefix, name)] if table is None else _known_keys(table, (*prefix, name))
+        keys += inner
+    return keys
+
+
+def _require_known(cls: type[Section], values: Mapping[str, Any], where: str) -> None:
+    for key in _unknown_keys(cls, values):
+        raise ConfigError(f"{where}: {_unknown_message(cls, key)}")
+
+
+def _unknown_keys(cls: type[Section], values: Mapping[str, Any], prefix: Key = ()) -> Iterator[Key]:
     for name, value in values.items():
-        field = cls.model_fields.get(name)
-        if field is None:
+        table = _table(cls, name)
+        if name not in cls.model_fields:
             yield (*prefix, name)
-        elif isinstance(field.annotation, type) and issubclass(field.annotation, Section):
-            if isinstance(value, Mapping):
-                yield from _unknown_keys(
-                    field.annotation, cast(Mapping[str, Any], value), (*prefix, name)
-                )
+        elif table is not None and isinstance(value, Mapping):
+            yield from _unknown_keys(table, cast(Mapping[str, Any], value), (*prefix, name))
 
 
-def _unknown_message(cls: type[Section], path: tuple[str, ...]) -> str:
-    known = [".".join(key) for key in _known_keys(cls)]
-    word = ".".join(path)
-    # A bare or misplaced key is matched by its last part, which is what people remember.
-    same_name = [key for key in known if key.rsplit(".", 1)[-1] == path[-1]]
-    hint = f"; did you mean '{same_name[0]}'?" if same_name else nearest(word, known)
-    return f"unknown key '{word}'{hint}"
+def _unknown_message(cls: type[Section], key: Key) -> str:
+    known, word = _known_keys(cls), ".".join(key)
+    inside = [".".join(other) for other in known if other[: len(key)] == key]
+    if inside:
+        return f"'{word}' is a table; give one of its keys, such as '{inside[0]}'"
+    beside = [other[: len(key)] for other in known if other[: len(key) - 1] == key[:-1]]
+    hint = _nearest_key(known, list(dict.fromkeys(beside)), key)
+    if hint is not None:
+        return f"unknown key '{word}'; did you mean '{'.'.join(hint)}'?"
+    names = ", ".join(dict.fromkeys(other[-1] for other in beside))
+    return f"unknown key '{word}'" + (f"; known are {names}" if names else "")
 
 
-def _explain(error: ValidationError, where: str) -> Iterator[str]:
-    for problem in error.errors():
-        key = ".".join(str(part) for part in problem["loc"])
-        given = f", given {problem['input']!r}" if problem["type"] != "missing" else ""
-        yield f"{where}: {key + ': ' if key else ''}{problem['msg']}{given}"
+def _nearest_key(known: Sequence[Key], beside: Sequence[Key], key: Key) -> Key | None:
+    """The likeliest key: people remember its last part, and misplace or misspell the rest."""
+    for candidates, cutoff in ((known, 1.0), (beside, 0.5), (known, 0.6)):
+        names = [other[-1] for other in candidates]
+        if close := difflib.get_close_matches(key[-1], names, n=1, cutoff=cutoff):
+            return candidates[names.index(close[0])]
+    return None
 
 
-def _split_fields(section: Section) -> tuple[list[str], list[str]]:
-    tables = [
-        name for name in type(section).model_fields if isinstance(getattr(section, name), Section)
-    ]
-    return [name for name in type(section).model_fields if name not in tables], tables
+def _validate(
+    cls: type[S], values: Mapping[str, Any], where: str, overridden: Collection[Key] = ()
+) -> S:
+    try:
+        return cls.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError("\n".join(_explain(error, where, overridden))) from None
 
 
-def _write_fields(section: Section, names: list[str], lines: list[str], comments: bool) -> None:
+_EXPECTED = {
+    "bool": "must be true or false",
+    "int": "must be a whole number",
+    "float": "must be a number",
+    "string": "must be text",
+    "tuple": "must be a list",
+    "model": "must be a table of options",
+}
+
+
+def _explain(error: ValidationError, where: str, overridden: Collection[Key]) -> Iterator[str]:
+    for problem in error.errors(include_url=False):
+        key = tuple(str(part) for part in problem["loc"])
+        origin = "--set" if any(other[: len(key)] == key for other in overridden) else where
+        given = problem["input"]
+        kind, _, _ = problem["type"].partition("_")
+        if problem["type"] == "value_error":  # speaks for itself
+            text = problem["msg"].removeprefix("Value error, ")
+        else:
+            text = problem["msg"].replace("Input should be", "must be")
+            text = f"{_EXPECTED.get(kind, text)}, given {given!r}"
+        if problem["type"] == "literal_error" and isinstance(given, str):
+            text += nearest(given.lower(), re.findall("'([^']*)'", problem["msg"]))
+        yield f"{origin}: {'.'.join(key)}: {text}" if key else f"{origin}: {text}"
+
+
+def _toml_lines(section: Section, prefix: str, comments: bool) -> Iterator[str]:
     import tomlkit  # not needed to read a configuration
 
-    for name in names:
-        description = type(section).model_fields[name].description
-        if comments and description:
-            lines.append(f"# {description}")
+    doc = (type(section).__doc__ or "").strip().splitlines()
+    if comments and doc:
+        yield f"# {doc[0]}"
+    yield f"[{prefix[:-1]}]" if prefix else ""
+    tables: dict[str, Section] = {}
+    for name, field in type(section).model_fields.items():
         value = getattr(section, name)
+        if isinstance(value, Section):
+            tables[name] = value
+            continue
+        if comments and field.description:
+            yield f"# {field.description}"
         plain = list(cast(Sequence[Any], value)) if isinstance(value, tuple) else value
-        lines.append(f"{name} = {tomlkit.item(plain).as_string()}")
+        yield f"{name} = {tomlkit.item(plain).as_string()}"
+    for name, table in tables.items():
+        yield ""
+        yield from _toml_lines(table, f"{prefix}{name}.", comments)

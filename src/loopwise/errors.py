@@ -64,3 +64,28 @@ class MissingExtraError(LoopwiseError, ImportError):
 
 class TrainingError(LoopwiseError, RuntimeError):
     """A training that cannot go on; the message says at which step and why."""
+
+
+_EXTRAS = {
+    "torch": "train",
+    "lightning_fabric": "train",
+    "tokenizers": "text",
+    "pooch": "data",
+    "tensorboard": "tensorboard",
+}
+
+
+def missing_extra(error: ModuleNotFoundError, what: str) -> MissingExtraError:
+    """The error that says which extra brings the module that was not found.
+
+    Args:
+        error: from an import.
+        what: what needs the module, as the subject of a sentence.
+
+    Raises:
+        ModuleNotFoundError: `error` itself, if no extra brings that module.
+    """
+    extra = _EXTRAS.get((error.name or "").partition(".")[0])
+    if extra is None:
+        raise error
+    return MissingExtraError(extra, what)

@@ -6,12 +6,15 @@
     ├── config.toml          the resolved configuration
     ├── metrics.jsonl        one JSON object a line
     ├── checkpoints/         what training continues from
+    ├── tensorboard/         the same records again, if asked for
     └── bundle.safetensors   the best model so far, as deployment reads it
 """
 
 import json
 import math
+import os
 import shutil
+import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,50 +45,77 @@ class Run:
         return self.path / "checkpoints"
 
     @property
+    def tensorboard(self) -> Path:
+        """The folder of TensorBoard files."""
+        return self.path / "tensorboard"
+
+    @property
     def bundle_path(self) -> Path:
         """The bundle of the best model so far."""
         return self.path / "bundle.safetensors"
 
     @classmethod
-    def create(cls, path: str | Path, *, overwrite: bool = False) -> "Run":
+    def create(cls, path: str | os.PathLike[str], *, overwrite: bool = False) -> "Run":
         """Make a new, empty run directory.
 
         Args:
             path: where; it may exist if it is empty.
-            overwrite: replace an earlier run at `path`. Anything that is not a run stays.
+            overwrite: replace an earlier run at `path`: what a training writes is deleted, other
+                files stay. A directory that is not a run is left alone in any case.
 
         Raises:
             RunError: `path` is occupied, or cannot be made.
         """
         run = cls(Path(path))
-        if run.path.exists() and not run.path.is_dir():
-            raise RunError(f"{run.path}: is a file; a run needs a directory of its own")
-        if run.path.is_dir() and any(run.path.iterdir()):
-            run._clear(overwrite)
         try:
+            run._clear(overwrite)
             run.checkpoints.mkdir(parents=True, exist_ok=True)
         except OSError as error:
+            if isinstance(error, RunError):
+                raise
             raise RunError(f"{run.path}: cannot be made: {error.strerror}") from None
         return run
 
     @classmethod
-    def open(cls, path: str | Path) -> "Run":
+    def open(cls, path: str | os.PathLike[str]) -> "Run":
         """Open an existing run.
 
         Raises:
             RunError: `path` is no run directory.
         """
         run = cls(Path(path))
-        if not run.config_path.is_file():
-            what = "has no config.toml" if run.path.is_dir() else "no such directory"
+        if not run.path.is_dir():
+            what = "is a file" if run.path.exists() else "no such directory"
             raise RunError(f"{run.path}: not a run: {what}")
+        if not run.config_path.is_file():
+            raise RunError(f"{run.path}: not a run: has no config.toml")
         return run
 
+    def write_config(self, toml: str) -> None:
+        """Write the resolved configuration; a kill leaves the old one or the whole new one.
+
+        Raises:
+            RunError: it cannot be written.
+        """
+        fresh = self.config_path.with_suffix(".tmp")
+        try:
+            fresh.write_text(toml, encoding="utf-8")
+            fresh.replace(self.config_path)
+        except OSError as error:
+            raise RunError(f"{self.config_path}: cannot be written: {error.strerror}") from None
+
     def log(self, record: Mapping[str, Any]) -> None:
-        """Append one record to the log; numbers that are not finite become null."""
-        clean = {key: _finite(value) for key, value in record.items()}
-        with self.metrics_path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(clean) + "\n")
+        """Append one record to the log; numbers that are not finite become null.
+
+        Raises:
+            RunError: it cannot be written.
+        """
+        line = json.dumps({key: _finite(value) for key, value in record.items()})
+        try:
+            with self.metrics_path.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+        except OSError as error:
+            raise RunError(f"{self.metrics_path}: cannot be written: {error.strerror}") from None
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Read the log. A last line that a kill cut short is left out."""
@@ -96,24 +126,36 @@ class Run:
                 if line.endswith("\n"):
                     yield json.loads(line)
 
-    def truncate_log(self, step: int) -> None:
-        """Drop the records of steps after `step`, as a resumed training will write them again."""
-        kept = [record for record in self.records() if record.get("step", 0) <= step]
-        fresh = self.metrics_path.with_suffix(".tmp")
-        fresh.write_text("".join(json.dumps(r) + "\n" for r in kept), encoding="utf-8")
-        fresh.replace(self.metrics_path)
-
     def _clear(self, overwrite: bool) -> None:
-        if not self.config_path.is_file():
+        if self.path.exists() and not self.path.is_dir():
+            raise RunError(f"{self.path}: is a file; a run needs a directory of its own")
+        if not self.path.is_dir() or self._is_empty():
+            return
+        if not self._is_ours():
             raise RunError(f"{self.path}: not empty and not a run; choose another directory")
         if not overwrite:
             raise RunError(
                 f"{self.path}: holds a run already; "
                 "continue it with --resume, replace it with --overwrite, or choose another --out"
             )
-        shutil.rmtree(self.checkpoints, ignore_errors=True)
+        for folder in (self.checkpoints, self.tensorboard):
+            shutil.rmtree(folder, ignore_errors=True)
+        # the configuration goes last: without it nobody could tell that this is a run
         for file in (self.metrics_path, self.bundle_path, self.config_path):
             file.unlink(missing_ok=True)
+
+    def _is_empty(self) -> bool:
+        """Whether nothing is here, or no more than a training that died at once leaves."""
+        names = {file.name for file in self.path.iterdir()}
+        return names <= {"checkpoints"} and not (names and any(self.checkpoints.iterdir()))
+
+    def _is_ours(self) -> bool:
+        """Whether a training wrote `config.toml`, a name that other programs use as well."""
+        try:
+            config = tomllib.loads(self.config_path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return False
+        return isinstance(config.get("task"), str)
 
 
 def _finite(value: Any) -> Any:

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import math
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor
@@ -40,6 +40,9 @@ def to_bundle(task: str, model: Described, codec: Codec, info: dict[str, Any]) -
         codec: its codec.
         info: anything that JSON can hold; the version and the date are added, and numbers that
             are not finite become null.
+
+    Returns:
+        a bundle that shares no memory with the model.
     """
     tensors = {
         name: tensor.detach().to("cpu", torch.float32).numpy().copy()
@@ -56,7 +59,9 @@ def to_bundle(task: str, model: Described, codec: Codec, info: dict[str, Any]) -
 
 def _jsonable(value: Any) -> Any:
     if isinstance(value, dict):
-        return {str(key): _jsonable(part) for key, part in value.items()}
+        return {str(key): _jsonable(part) for key, part in cast(dict[Any, Any], value).items()}
+    if isinstance(value, list | tuple):
+        return [_jsonable(part) for part in cast(list[Any], value)]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -1,5 +1,8 @@
 """From files to the token arrays that training and validation read."""
 
+import hashlib
+import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +28,14 @@ class Corpus:
     valid: Tokens
     """[M], token ids"""
     valid_characters: int
-    """characters of the validation text, or bytes where it is not UTF-8"""
+    """characters of the validation text (in text that is not UTF-8: bytes that may begin one)"""
+
+    @property
+    def fingerprint(self) -> str:
+        """32 hexadecimal digits that name the training tokens and their meaning."""
+        digest = hashlib.blake2b(json.dumps(self.codec.to_json()).encode(), digest_size=16)
+        digest.update(np.ascontiguousarray(self.train).data)
+        return digest.hexdigest()
 
 
 def read_corpus(config: DataConfig) -> Corpus:
@@ -43,13 +53,16 @@ def read_corpus(config: DataConfig) -> Corpus:
 def make_corpus(
     train: Sequence[Source], valid: Sequence[Source] | None, config: DataConfig
 ) -> Corpus:
-    """Encode sources; without validation sources the end of the training text is held out.
+    """Encode sources; without validation sources the end of the joined text is held out.
 
     The vocabulary comes from the training part alone.
 
     Raises:
         DataError: the text does not fit the unit, or cannot be divided.
     """
+    if config.unit != "bytes":
+        for source in (*train, *(valid or ())):
+            source.text()  # refuses what is not UTF-8 while file and offset are known
     if valid is None:
         head, tail = _hold_out(_join(train), config)
         train, valid = [head], [tail]
@@ -65,22 +78,31 @@ def make_corpus(
 
 
 def _hold_out(source: Source, config: DataConfig) -> tuple[Source, Source]:
-    """Cut the end off, at the end of a line; within a line only where words need not be whole."""
     data = source.data
-    aim = int(len(data) * (1 - config.valid_fraction))
-    cut = data.find(b"\n", aim) + 1
-    if cut == 0 or cut >= len(data):
-        cut = data.rfind(b"\n", 0, aim) + 1
-    if cut == 0 and config.unit != "words":
-        cut = aim
-        while cut < len(data) and data[cut] & 0xC0 == 0x80:  # not inside a character
-            cut += 1
-    if cut == 0 or cut >= len(data):
+    cut = _cut(data, config)
+    if not 0 < cut < len(data):
         raise DataError(
-            f"{source.name}: {len(data)} bytes in one line cannot be divided into a training "
-            "and a validation part; give --valid FILE"
+            f"{source.name}: too short to hold out the end for validation ({len(data)} bytes); "
+            "give more text, or --valid FILE"
         )
     return Source(source.name, data[:cut]), Source(source.name, data[cut:])
+
+
+def _cut(data: bytes, config: DataConfig) -> int:
+    """Where the end to hold out begins: at a line if one begins near, else between units."""
+    aim = min(max(round(len(data) * (1 - config.valid_fraction)), 1), len(data) - 1)
+    lines = (data.rfind(b"\n", 0, aim) + 1, data.find(b"\n", aim) + 1)
+    line = min(
+        (cut for cut in lines if 0 < cut < len(data)), key=lambda cut: abs(cut - aim), default=0
+    )
+    if abs(line - aim) <= min(aim, len(data) - aim) / 2:
+        return line
+    if config.unit == "words":
+        after = re.compile(rb"\S\s+(?=\S)").search(data, max(aim - 1, 0))
+        return after.end() if after else line
+    while aim > 0 and data[aim] & 0xC0 == 0x80:  # not inside a character
+        aim -= 1
+    return aim
 
 
 def _join(sources: Sequence[Source]) -> Source:

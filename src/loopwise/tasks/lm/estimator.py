@@ -1,14 +1,17 @@
 """`loopwise.LanguageModel`: fit, score, generate, save, from Python."""
 
+import math
 import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.console import Console
+
+from loopwise.codec.base import encode_utf8
 from loopwise.codec.corpus import Source
-from loopwise.errors import DataError, MissingExtraError, RunError
-from loopwise.runs import Run
+from loopwise.errors import DataError, RunError, TrainingError, missing_extra
 from loopwise.runtime.language_model import LoadedLanguageModel
 from loopwise.runtime.load import load
 from loopwise.tasks.lm.config import LMConfig
@@ -64,32 +67,58 @@ class LanguageModel:
         Raises:
             DataError: no text, or too little for the batch.
             RunError: `out` is occupied.
+            TrainingError: no validation gave a finite loss, or steps in a row were not finite.
             MissingExtraError: training is not installed.
         """
+        try:
+            from loopwise.tasks.lm.training import train
+        except ModuleNotFoundError as error:
+            raise missing_extra(error, "LanguageModel.fit") from error
         corpus = make_corpus(
             _sources(texts, "texts"),
             None if valid is None else _sources(valid, "valid"),
             self.config.data,
         )
-        train = _trainer()
         with tempfile.TemporaryDirectory() as scratch:
-            run = Run.create(Path(scratch) / "run" if out is None else out)
-            run.config_path.write_text(self.config.to_toml(), encoding="utf-8")
-            self.result = train(self.config, run, corpus, console=_console(verbose))
-            self._fitted = load(run.path)
+            run = Path(scratch) / "run" if out is None else Path(out)
+            self.result = train(self.config, run, corpus, console=Console(quiet=not verbose))
+            if math.isnan(self.result.best):
+                raise TrainingError(
+                    f"{self.result.stopped} at step {self.result.steps} before a validation gave "
+                    "a finite loss: there is no model to keep"
+                )
+            self._fitted = load(run)
         return self
 
-    def perplexity(self, texts: Sequence[str]) -> float:
+    def perplexity(self, texts: str | Sequence[str]) -> float:
         """Perplexity per token over separate texts; see `LoadedLanguageModel.perplexity`."""
-        return self.fitted.perplexity(texts)
+        return self.fitted.perplexity(_list(texts))
 
-    def score(self, texts: Sequence[str]) -> list[float]:
+    def score(self, texts: str | Sequence[str]) -> list[float]:
         """Log-probability of each text in nats; see `LoadedLanguageModel.score`."""
-        return self.fitted.score(texts)
+        return self.fitted.score(_list(texts))
 
-    def generate(self, prompt: str = "", length: int = 200, **options: Any) -> str:
-        """A continuation of `prompt`; options as of `LoadedLanguageModel.generate`."""
-        return self.fitted.generate(prompt, length, **options)
+    def generate(
+        self,
+        prompt: str = "",
+        length: int = 200,
+        *,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        seed: int | None = None,
+        stop: str | None = None,
+    ) -> str:
+        """A continuation of `prompt`, without it; see `LoadedLanguageModel.generate`."""
+        return self.fitted.generate(
+            prompt,
+            length,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            seed=seed,
+            stop=stop,
+        )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the bundle, to be read by `loopwise.load`."""
@@ -108,21 +137,15 @@ class LanguageModel:
 
 
 def _sources(texts: str | Sequence[str], name: str) -> list[Source]:
-    given = [texts] if isinstance(texts, str) else list(texts)
-    if not any(given):
+    sources = [
+        Source(f"{name}[{number}]", encode_utf8(text))
+        for number, text in enumerate(_list(texts))
+        if text
+    ]
+    if not sources:
         raise DataError(f"{name}: no text in it")
-    return [Source(f"{name}[{number}]", text.encode()) for number, text in enumerate(given) if text]
+    return sources
 
 
-def _trainer():
-    try:
-        from loopwise.tasks.lm.training import train
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("train", "LanguageModel.fit") from error
-    return train
-
-
-def _console(verbose: bool):
-    from rich.console import Console
-
-    return Console(quiet=not verbose)
+def _list(texts: str | Sequence[str]) -> list[str]:
+    return [texts] if isinstance(texts, str) else list(texts)

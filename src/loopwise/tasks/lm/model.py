@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from loopwise.nn.layers import GRU, LSTM, RNN, Layer
+from loopwise.nn.options import Extras
 from loopwise.nn.regularize import drop_embeddings, locked_dropout
 from loopwise.nn.state import State
 from loopwise.runtime.description import LanguageModelDescription, LayerDescription
@@ -49,7 +50,7 @@ class RecurrentLanguageModel(nn.Module):
 
     def __init__(self, description: LanguageModelDescription, config: ModelConfig | None = None):
         super().__init__()
-        config = config or ModelConfig()
+        config = config or ModelConfig.load()
         self.description = description
         self.dropouts = Dropouts(
             config.dropout_embedding,
@@ -96,8 +97,9 @@ class RecurrentLanguageModel(nn.Module):
     @torch.no_grad()
     def _initialise(self, scale: float) -> None:
         if scale:
-            for parameter in self.parameters():
-                parameter.uniform_(-scale, scale)
+            for name, parameter in self.named_parameters():
+                if "norm_" not in name and "initial_" not in name:  # those start at 1 and 0
+                    parameter.uniform_(-scale, scale)
             return
         self.embedding.weight.uniform_(-0.1, 0.1)
         if self.head.weight is not None:
@@ -152,20 +154,22 @@ def describe(config: ModelConfig, vocabulary: int) -> LanguageModelDescription:
 
 
 def _make_layer(layer: LayerDescription, config: ModelConfig) -> Layer:
-    extras = {
+    p, *p_cell = layer.zoneout
+    extras: Extras = {
         "layer_norm": layer.layer_norm,
-        "zoneout": layer.zoneout,
+        "zoneout": (p, p_cell[0]) if p_cell else p,
         "recurrent_dropout": config.recurrent_dropout,
         "weight_drop": config.weight_drop,
         "learn_initial_state": layer.learn_initial_state,
         "init": config.init,
+        "forget_bias": config.forget_bias or None,
+        "chrono": config.chrono or None,
     }
-    if config.cell != "rnn":
-        extras |= {"forget_bias": config.forget_bias or None, "chrono": config.chrono or None}
-    sizes = (layer.input_size, layer.hidden_size)
-    common = {"bias": layer.bias, "proj_size": layer.proj_size, **extras}
-    if layer.cell == "rnn":
-        return RNN(*sizes, nonlinearity=layer.nonlinearity, **common)
+    sizes, bias, proj_size = (layer.input_size, layer.hidden_size), layer.bias, layer.proj_size
     if layer.cell == "lstm":
-        return LSTM(*sizes, peephole=layer.peephole, **common)
-    return GRU(*sizes, **common)
+        extras["peephole"] = layer.peephole
+        return LSTM(*sizes, bias=bias, proj_size=proj_size, **extras)
+    if layer.cell == "gru":
+        return GRU(*sizes, bias=bias, proj_size=proj_size, **extras)
+    kind = layer.nonlinearity
+    return RNN(*sizes, bias=bias, proj_size=proj_size, nonlinearity=kind, **extras)

@@ -1,9 +1,11 @@
 """Language modelling as the training loop sees it."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -13,12 +15,15 @@ from loopwise.export.bundle import to_bundle
 from loopwise.nn.regularize import activation_penalty
 from loopwise.nn.state import State
 from loopwise.runtime.bundle import write_bundle
-from loopwise.tasks.lm.config import LMConfig
+from loopwise.tasks.lm.config import LMConfig, LMTrainConfig
 from loopwise.tasks.lm.data import Corpus
 from loopwise.tasks.lm.model import Reading, RecurrentLanguageModel, describe
 from loopwise.train.lanes import Lanes, Window
 from loopwise.train.processes import World
 from loopwise.train.task import StepLoss
+
+VALIDATION_WINDOW = 64
+"""Tokens of a lane that are read at once; bounds memory, and changes no figure."""
 
 
 class LanguageModelling:
@@ -37,24 +42,16 @@ class LanguageModelling:
 
     def __init__(self, config: LMConfig, corpus: Corpus, world: World | None = None):
         world = world or World.current()
-        train = config.train
         self.config, self.corpus = config, corpus
-        self.batches = Lanes(
-            corpus.train,
-            train.batch_size,
-            train.window,
-            vary=train.vary_window,
-            seed=train.seed,
-            rank=world.rank,
-            world=world.size,
-        )
-        if len(corpus.valid) <= train.valid_batch:
+        self.batches = TextLanes(config.train, corpus, world)
+        lanes = config.train.valid_batch
+        if len(corpus.valid) < lanes:
             raise DataError(
-                f"the validation text has {len(corpus.valid)} tokens; {train.valid_batch} lanes "
-                f"(train.valid_batch) need at least {train.valid_batch + 1}: "
-                "give more with --valid or data.valid_fraction, or lower train.valid_batch"
+                f"the validation text has {len(corpus.valid)} tokens; {lanes} lanes "
+                f"(train.valid_batch) need at least {lanes}: give more with --valid or "
+                "data.valid_fraction, or lower train.valid_batch"
             )
-        torch.manual_seed(train.seed)
+        torch.manual_seed(config.train.seed)
         description = describe(config.model, corpus.codec.size)
         self.model = RecurrentLanguageModel(description, config.model)
         self._metrics: dict[str, float] = {}
@@ -69,8 +66,14 @@ class LanguageModelling:
         return StepLoss(loss, batch.targets.numel(), reading.state, batch.scale)
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """Surprisal of the validation text: nats per token, perplexity, bits per character."""
-        lanes = Lanes(self.corpus.valid, self.config.train.valid_batch, 64)
+        """Surprisal of the validation text: nats per token, perplexity, bits per character.
+
+        With ``train.valid_batch=1`` these are the figures of ``loopwise evaluate``. More lanes are
+        faster; each begins without a memory of the text before it, and up to a lane less one of
+        the last tokens are left out.
+        """
+        text = np.concatenate([[self.corpus.codec.start], self.corpus.valid])
+        lanes = Lanes(text, self.config.train.valid_batch, VALIDATION_WINDOW)
         device = self.model.embedding.weight.device
         state: State | None = None
         nats, count = 0.0, 0
@@ -94,6 +97,35 @@ class LanguageModelling:
         """Write the bundle of the model as it is now."""
         info: dict[str, Any] = {"validation": self._metrics}
         write_bundle(path, to_bundle("language-model", self.model, self.corpus.codec, info))
+
+
+class TextLanes(Lanes):
+    """The lanes of a corpus, which refuse to be continued on another one."""
+
+    def __init__(self, config: LMTrainConfig, corpus: Corpus, world: World):
+        super().__init__(
+            corpus.train,
+            config.batch_size,
+            config.window,
+            vary=config.vary_window,
+            seed=config.seed,
+            rank=world.rank,
+            world=world.size,
+        )
+        self._text = corpus.fingerprint
+
+    def state_dict(self) -> dict[str, Any]:
+        """The place in the lanes, and which text they are of."""
+        return {**super().state_dict(), "text": self._text}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Return to a place; raises DataError if it is one in another text."""
+        super().load_state_dict(state)
+        if state.get("text", self._text) != self._text:
+            raise DataError(
+                "the checkpoint was trained on other tokens: continue with the same text and the "
+                "same data.unit, data.vocab_size and data.min_count"
+            )
 
 
 def _surprisal(logits: Tensor, targets: Tensor) -> Tensor:

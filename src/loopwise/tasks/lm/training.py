@@ -1,42 +1,93 @@
 """From a configuration to a finished run."""
 
+import os
+from collections.abc import Generator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
 from rich.console import Console
 
+from loopwise.errors import ConfigError, DataError, MissingExtraError
 from loopwise.runs import Run
 from loopwise.tasks.lm.config import LMConfig
 from loopwise.tasks.lm.data import Corpus, read_corpus
 from loopwise.tasks.lm.task import LanguageModelling
 from loopwise.train.loop import FitResult, fit
+from loopwise.train.processes import World
 
 
 def train(
     config: LMConfig,
-    run: Run,
+    out: str | os.PathLike[str],
     corpus: Corpus | None = None,
     *,
     resume: bool = False,
     from_checkpoint: str | None = None,
+    overwrite: bool = False,
     console: Console | None = None,
 ) -> FitResult:
-    """Train a language model and write `run`.
+    """Train a language model and write a run. Nothing is written before the text is read.
 
     Args:
         config: all options.
-        run: where to.
+        out: the run's directory.
         corpus: the text; None reads what ``config.data`` names.
         resume: continue from the run's latest checkpoint.
         from_checkpoint: continue from this one.
+        overwrite: replace an earlier run at `out`.
         console: for messages; None for standard output.
 
     Raises:
-        LoopwiseError: as `read_corpus`, `LanguageModelling` and `fit` raise.
+        LoopwiseError: as `read_corpus`, `LanguageModelling`, `Run` and `fit` raise.
     """
-    task = LanguageModelling(config, corpus or read_corpus(config.data))
-    return fit(
-        task,
-        config.train,
-        run,
-        resume=resume,
-        from_checkpoint=from_checkpoint,
-        console=console,
+    world, resume = World.current(), resume or from_checkpoint is not None
+    run = Run.open(out) if resume else Run(Path(out))
+    task = LanguageModelling(config, corpus or _read(config, world), world)
+    first = world.rank == 0  # only this process writes
+    if first and not resume:
+        run = Run.create(out, overwrite=overwrite)
+    with _configured(run, config) if first else nullcontext():
+        if first:
+            _describe(task, console or Console())
+        return fit(
+            task,
+            config.train,
+            run,
+            resume=resume,
+            from_checkpoint=from_checkpoint,
+            console=console,
+        )
+
+
+def _read(config: LMConfig, world: World) -> Corpus:
+    if config.data.from_stdin and world.size > 1:
+        raise ConfigError("data: several processes cannot share standard input (-); give files")
+    return read_corpus(config.data)
+
+
+@contextmanager
+def _configured(run: Run, config: LMConfig) -> Generator[None]:
+    """Write `config`; what turns out not to fit machine or checkpoint does not stay."""
+    before = run.config_path.read_text(encoding="utf-8") if run.config_path.exists() else None
+    run.write_config(config.to_toml())
+    try:
+        yield
+    except (ConfigError, DataError, MissingExtraError):
+        if before is None:
+            run.config_path.unlink()
+        else:
+            run.write_config(before)
+        raise
+
+
+def _describe(task: LanguageModelling, console: Console) -> None:
+    corpus, model = task.corpus, task.config.model
+    parameters = sum(parameter.numel() for parameter in task.model.parameters())
+    console.print(
+        f"text: {len(corpus.train):,} tokens, {len(corpus.valid):,} for validation; "
+        f"vocabulary: {corpus.codec.size:,} {corpus.codec.unit}\n"
+        f"model: {model.num_layers} x {model.cell}, {parameters:,} parameters",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
     )

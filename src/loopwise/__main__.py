@@ -1,0 +1,5 @@
+"""``python -m loopwise``, as torchrun calls it."""
+
+from loopwise.cli import main
+
+main()

@@ -1,0 +1,86 @@
+"""The commands, gathered, and how their errors reach a person."""
+
+import os
+import sys
+from typing import Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperGroup
+
+from loopwise.cli import config, data, evaluate, export, generate, score, train
+from loopwise.errors import LoopwiseError, missing_extra
+
+
+class InOrder(TyperGroup):
+    """Lists the commands in the order of their use."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names, as the help shows them."""
+        return ["train", "evaluate", "generate", "score", "export", "config", "data"]
+
+
+app = typer.Typer(
+    name="loopwise",
+    cls=InOrder,
+    help="Recurrent networks from raw sequences to a streaming deployment.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(train.app, name="train")
+app.command()(evaluate.evaluate)
+app.command()(generate.generate)
+app.command()(score.score)
+app.command()(export.export)
+app.command()(config.config)
+app.command()(data.data)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        import loopwise
+
+        print(f"loopwise {loopwise.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Recurrent networks from raw sequences to a streaming deployment."""
+
+
+def main() -> None:
+    """Run the command line.
+
+    Exit status: 0; 1 after a mistake or with a file that cannot be used; 2 where the command line
+    itself is wrong; 130 after Ctrl-C.
+    """
+    try:
+        try:
+            app()
+        finally:
+            sys.stdout.flush()  # at exit it would be too late to catch a closed pipe
+    except LoopwiseError as error:
+        _fail(str(error))
+    except ModuleNotFoundError as error:
+        _fail(str(missing_extra(error, "this command")))
+    except BrokenPipeError:
+        # The reader, such as `head`, has what it wanted. Keep the interpreter from complaining.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
+    except OSError as error:  # a disk or a permission that no module expected to fail
+        _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+
+
+def _fail(message: str) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr)
+    raise SystemExit(1) from None

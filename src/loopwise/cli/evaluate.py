@@ -1,0 +1,94 @@
+"""``loopwise evaluate``: how well a model predicts files."""
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from loopwise.cli.model import open_model
+from loopwise.cli.options import Files, Json, Model
+from loopwise.errors import ConfigError, missing_extra
+
+if TYPE_CHECKING:
+    from loopwise.codec.metrics import TextScore
+
+
+def evaluate(
+    model: Model,
+    files: Files,
+    cache: Annotated[
+        int, typer.Option("--cache", metavar="N", help="Neural cache over the last N tokens.")
+    ] = 0,
+    cache_theta: Annotated[float, typer.Option(help="Flatness of the cache.")] = 0.3,
+    cache_weight: Annotated[float, typer.Option(help="Share of the cache.")] = 0.1,
+    dynamic: Annotated[
+        bool, typer.Option("--dynamic", help="Dynamic evaluation: go on learning while reading.")
+    ] = False,
+    dynamic_lr: Annotated[float, typer.Option(help="Learning rate of --dynamic.")] = 0.1,
+    dynamic_decay: Annotated[
+        float, typer.Option(help="Pull of --dynamic back to the trained weights, per step.")
+    ] = 0.0,
+    as_json: Json = False,
+) -> None:
+    """Perplexity and bits per character of files.
+
+    Each file is read as one text from its first to its last token. Bits per character and byte can
+    be compared between models of any unit; perplexity is per token.
+    """
+    from loopwise.codec.corpus import read_sources
+    from loopwise.codec.metrics import TextScore
+    from loopwise.runtime.cache import NeuralCache
+
+    if dynamic and cache:
+        raise ConfigError("--dynamic and --cache cannot be combined: give one of them")
+    loaded = open_model(model)
+    memory = NeuralCache(cache, cache_theta, cache_weight) if cache else None
+    sources = read_sources(files)
+    if dynamic:
+        try:
+            from loopwise.tasks.lm.dynamic import DynamicEvaluation
+        except ModuleNotFoundError as error:
+            raise missing_extra(error, "--dynamic") from error
+        learner = DynamicEvaluation(loaded.bundle, lr=dynamic_lr, decay=dynamic_decay)
+        scores = [(source.name, learner.score_source(source)) for source in sources]
+    else:
+        scores = [(source.name, loaded.score_source(source, cache=memory)) for source in sources]
+    total = sum((score for _, score in scores), TextScore())
+    if as_json:
+        each = [{"file": name, **_figures(score)} for name, score in scores]
+        print(json.dumps({**_figures(total), "files": each}, indent=2, ensure_ascii=False))
+    else:
+        _print_table([*scores, ("total", total)] if len(scores) > 1 else scores)
+
+
+def _figures(score: "TextScore") -> dict[str, Any]:
+    return {
+        "perplexity": score.perplexity,
+        "bits_per_character": score.bits_per_character,
+        "bits_per_byte": score.bits_per_byte,
+        "unknown_rate": score.unknown_rate,
+        "nats": score.nats,
+        "tokens": score.tokens,
+        "characters": score.characters,
+        "bytes": score.bytes,
+    }
+
+
+def _print_table(scores: "list[tuple[str, TextScore]]") -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None)
+    table.add_column("file", overflow="fold")
+    for heading in ("perplexity", "bits/char", "bits/byte", "unknown", "tokens"):
+        table.add_column(heading, justify="right")
+    for name, score in scores:
+        table.add_row(
+            name,
+            f"{score.perplexity:.3f}",
+            f"{score.bits_per_character:.4f}",
+            f"{score.bits_per_byte:.4f}",
+            f"{100 * score.unknown_rate:.2f} %",
+            f"{score.tokens:,}",
+        )
+    Console().print(table)

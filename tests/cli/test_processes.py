@@ -1,0 +1,145 @@
+"""What only whole processes show: kills, Ctrl-C, closed pipes, torchrun."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from cli.calling import call, command, run, sets
+from loopwise.runs import Run
+from loopwise.runtime.load import load
+from loopwise.train.checkpoints import list_checkpoints
+
+SETTINGS = sets(
+    train__epochs=7,
+    train__checkpoint_every=10,
+    train__batch_size=2,
+    train__keep=3,
+    model__dropout_output=0.3,
+)
+CLOCKS = {"seconds", "tokens_per_second"}
+
+
+def records(path) -> list[dict]:
+    return [{k: v for k, v in r.items() if k not in CLOCKS} for r in Run(path).records()]
+
+
+def result(path) -> tuple:
+    """All that a run leaves, but for clocks and dates."""
+    model = load(path)
+    info = {key: value for key, value in model.info.items() if key != "created"}
+    return records(path), model.bundle.fingerprint, info
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, text):
+    """A run that nothing disturbed."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    assert call("train", "lm", "--out", out, "--data", text / "a.txt", *SETTINGS).status == 0
+    return result(out)
+
+
+def disturbed(number: int, out, text) -> tuple[int, str]:
+    """Begin the same run, send it a signal after its second checkpoint; its status and words."""
+    words = command("train", "lm", "--out", out, "--data", text / "a.txt", *SETTINGS)
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    until = time.monotonic() + 100
+    while len(list_checkpoints(out / "checkpoints")) < 2 and time.monotonic() < until:
+        time.sleep(0.005)
+    process.send_signal(number)
+    said, _ = process.communicate(timeout=60)
+    return process.returncode, said
+
+
+def test_a_killed_run_continues_bit_for_bit(whole, text, tmp_path):
+    status, _ = disturbed(signal.SIGKILL, tmp_path / "run", text)
+    assert status == -signal.SIGKILL
+    assert len(records(tmp_path / "run")) < len(whole[0])
+    called = call("train", "lm", "--out", tmp_path / "run", "--resume")
+    assert called.status == 0, called.err
+    assert result(tmp_path / "run") == whole
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_says_how_to_continue_and_does_so_bit_for_bit(
+    number, whole, text, tmp_path
+):
+    out = tmp_path / "my run"
+    status, said = disturbed(number, out, text)
+    assert status == 130, said
+    assert f"continue: loopwise train lm --out '{out}' --resume\n" in said
+    assert "Traceback" not in said
+    assert list_checkpoints(out / "checkpoints")
+    assert call("train", "lm", "--out", out, "--resume").status == 0
+    assert result(out) == whole
+
+
+def test_ctrl_c_outside_of_the_training_ends_at_once(trained, monkeypatch):
+    def wait_for_input(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("loopwise.codec.corpus.read_sources", wait_for_input)
+    assert call("score", trained).status == 130
+
+
+@pytest.mark.parametrize("size", [10, 100_000])
+def test_a_closed_pipe_is_no_error(size, trained, tmp_path):
+    (tmp_path / "t.txt").write_text("a\n" * size)
+    words = command("score", trained, tmp_path / "t.txt")
+    reader, writer = os.pipe()
+    process = subprocess.Popen(words, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    if size > 10:
+        os.read(
+            reader, 1
+        )  # as head does; the short text finds the pipe closed before it is written
+    os.close(reader)
+    _, said = process.communicate(timeout=60)
+    assert said == ""
+    assert process.returncode == 1
+
+
+def torchrun(*arguments) -> subprocess.CompletedProcess[str]:
+    launcher = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    words = [sys.executable, *launcher, "-m", "loopwise", *map(str, arguments)]
+    return subprocess.run(words, capture_output=True, text=True, timeout=180, check=False)
+
+
+def test_two_processes_write_one_run_as_one_process_of_twice_the_batch(text, tmp_path):
+    shared = ("--data", text, "--set", "train.max_steps=12")
+    pair = ("train", "lm", "--out", tmp_path / "pair", *sets(), *shared)
+    done = torchrun(*pair)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("run: ") == 1
+    one = ("train", "lm", "--out", tmp_path / "one", *sets(train__batch_size=8), *shared)
+    assert call(*one).status == 0
+    for mine, theirs in zip(records(tmp_path / "pair"), records(tmp_path / "one"), strict=True):
+        assert mine.keys() == theirs.keys()
+        assert mine["step"] == theirs["step"]
+        assert mine["loss"] == pytest.approx(theirs["loss"], abs=1e-5)
+    assert load(tmp_path / "pair").bundle.model == load(tmp_path / "one").bundle.model
+
+    # the second process must not take up checkpoints that the first is about to clear away
+    before = records(tmp_path / "pair")
+    done = torchrun(*pair, "--overwrite")
+    assert done.returncode == 0, done.stderr
+    assert records(tmp_path / "pair") == before
+
+
+def test_several_processes_cannot_share_standard_input(tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    called = call("train", "lm", "--out", tmp_path / "run", "--data", "-", *sets())
+    assert (called.status, called.out) == (1, "")
+    assert "several processes cannot share standard input (-); give files" in called.err
+
+
+def test_the_module_runs_as_a_program():
+    done = run("config", "lm", "--set", "model.hidden_size=5")
+    assert done.returncode == 0
+    assert "hidden_size = 5\n" in done.stdout
+    assert json.dumps(done.stderr) == '""'

@@ -1,0 +1,131 @@
+"""What is imported when: deployment needs no torch, and an absent extra is named."""
+
+import subprocess
+import sys
+
+import pytest
+
+from runtime.tiny import loaded
+
+HEAVY = """
+import sys
+heavy = {"torch", "lightning", "lightning_fabric", "tokenizers"} & sys.modules.keys()
+sys.exit(f"imported: {sorted(heavy)}" if heavy else 0)
+"""
+CALL = """
+import sys
+from loopwise.cli import main
+
+def call(*args):
+    sys.argv = ["loopwise", *args]
+    try:
+        main()
+    except SystemExit as end:
+        assert end.code == 0, (args, end.code)
+"""
+BLOCK = "import sys\nsys.modules[{!r}] = None  # an import of it now fails\n"
+
+
+def python(code: str, *args: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", code, *args]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory) -> str:
+    path = tmp_path_factory.mktemp("bundle") / "b.safetensors"
+    loaded().save(path)
+    return str(path)
+
+
+def test_importing_loopwise_imports_nothing_heavy():
+    code = "import sys, loopwise; dir(loopwise)\nassert 'numpy' not in sys.modules\n"
+    done = python(code + HEAVY)
+    assert done.returncode == 0, done.stderr
+
+
+def test_commands_that_run_a_bundle_import_nothing_heavy(bundle, tmp_path):
+    text = tmp_path / "a.txt"
+    text.write_text("a line\n")
+    copy = str(tmp_path / "c.safetensors")
+    commands = [
+        ["--help"],
+        ["--version"],
+        ["train", "lm", "--help"],
+        ["config", "lm"],
+        ["generate", bundle, "--length", "3"],
+        ["score", bundle, str(text)],
+        ["score", bundle, str(text), "--tokens"],
+        ["evaluate", bundle, str(text)],
+        ["evaluate", bundle, str(text), "--json", "--cache", "5"],
+        ["export", bundle, copy],
+    ]
+    code = CALL + f"for command in {commands!r}:\n    call(*command)\n"
+    done = python(code + HEAVY)
+    assert done.returncode == 0, done.stderr
+    assert "Usage: loopwise" in done.stdout
+
+
+def test_the_check_can_fail():
+    done = python("import loopwise\nloopwise.LSTM\n" + HEAVY)
+    assert done.returncode == 1
+    assert "imported: ['torch']" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("absent", "statement", "message"),
+    [
+        (
+            "torch",
+            "loopwise.LSTM",
+            "loopwise.LSTM needs more packages: pip install 'loopwise[train]'",
+        ),
+        (
+            "torch",
+            "loopwise.LanguageModel().fit('a text')",
+            "LanguageModel.fit needs more packages: pip install 'loopwise[train]'",
+        ),
+        (
+            "lightning_fabric",
+            "loopwise.LanguageModel().fit('a text')",
+            "LanguageModel.fit needs more packages: pip install 'loopwise[train]'",
+        ),
+        (
+            "tokenizers",
+            "from loopwise.codec.text import train_codec; train_codec('bpe', [])",
+            "The codec 'bpe' needs more packages: pip install 'loopwise[text]'",
+        ),
+    ],
+)
+def test_an_absent_package_names_the_extra(absent, statement, message):
+    code = (
+        f"import loopwise\ntry:\n    {statement}\nexcept ImportError as error:\n    print(error)\n"
+    )
+    done = python(BLOCK.format(absent) + code)
+    assert done.stdout.strip() == message, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("absent", "arguments", "extra"),
+    [
+        ("torch", ["train", "lm", "--out", "OUT", "--data", "TEXT"], "train"),
+        ("lightning_fabric", ["train", "lm", "--out", "OUT", "--data", "TEXT"], "train"),
+        (
+            "tokenizers",
+            ["train", "lm", "--out", "OUT", "--data", "TEXT", "--set", "data.unit=bpe"],
+            "text",
+        ),
+        ("torch", ["evaluate", "BUNDLE", "TEXT", "--dynamic"], "train"),
+    ],
+)
+def test_a_command_without_its_package_says_what_to_install(
+    absent, arguments, extra, bundle, tmp_path
+):
+    (tmp_path / "a.txt").write_text("a line\n" * 99)
+    names = {"OUT": str(tmp_path / "run"), "TEXT": str(tmp_path / "a.txt"), "BUNDLE": bundle}
+    given = [names.get(argument, argument) for argument in arguments]
+    done = python(BLOCK.format(absent) + CALL + f"sys.argv = {['loopwise', *given]!r}\nmain()\n")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.endswith(f"needs more packages: pip install 'loopwise[{extra}]'\n")
+    assert not (tmp_path / "run").exists()
