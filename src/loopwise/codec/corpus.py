@@ -40,7 +40,7 @@ class Source:
             line = self.data.count(b"\n", 0, error.start) + 1
             raise DataError(
                 f"{self.name}: byte 0x{self.data[error.start]:02x} at offset {error.start} "
-                f"(line {line}) is not UTF-8; convert the file or set data.unit=bytes"
+                f"(line {line}) is not UTF-8; convert it, or train with data.unit=bytes"
             ) from None
 
 

@@ -17,7 +17,7 @@ from loopwise.runtime.bundle import Bundle, write_bundle
 from loopwise.runtime.cache import NeuralCache
 from loopwise.runtime.description import parse_description
 from loopwise.runtime.generation import sample_pieces, until
-from loopwise.runtime.modules import LanguageModel
+from loopwise.runtime.modules import Ids, LanguageModel
 from loopwise.runtime.scoring import TokenScore
 from loopwise.runtime.session import Session
 
@@ -123,13 +123,15 @@ class LoadedLanguageModel:
         pieces = sample_pieces(self.stream(), self.codec, prompt, length, sampling, rng)
         return filter(None, pieces if stop is None else until(stop, pieces))
 
-    def score(self, texts: Sequence[str]) -> list[float]:
+    def score(self, texts: str | Sequence[str]) -> list[float]:
         """Return the log-probability of each text at the beginning of a stream, in nats, at most 0.
+
+        A single string is one text.
 
         Raises:
             DataError: a text that the codec cannot encode.
         """
-        ids = [self.codec.encode_text(text) for text in texts]
+        ids = self._encode(texts)
         return scoring.score_ids(self._model, self.codec.start, ids)
 
     def score_tokens(self, text: str) -> list[TokenScore]:
@@ -140,15 +142,20 @@ class LoadedLanguageModel:
         """Score a whole file as one text in flat memory; see `scoring.score_source`."""
         return scoring.score_source(self._model, self.codec, source, cache)
 
-    def perplexity(self, texts: Sequence[str]) -> float:
+    def perplexity(self, texts: str | Sequence[str]) -> float:
         """Return the perplexity per token over separate texts, at least 1.
+
+        A single string is one text.
 
         Raises:
             DataError: texts that hold no token at all, or that the codec cannot encode.
         """
-        ids = [self.codec.encode_text(text) for text in texts]
+        ids = self._encode(texts)
         tokens = sum(map(len, ids))
         if not tokens:
             raise DataError("perplexity of no tokens: give at least one text that is not empty")
         nats = -math.fsum(scoring.score_ids(self._model, self.codec.start, ids))
         return perplexity(nats / tokens)
+
+    def _encode(self, texts: str | Sequence[str]) -> list[Ids]:
+        return [self.codec.encode_text(t) for t in ([texts] if isinstance(texts, str) else texts)]

@@ -10,65 +10,82 @@ from loopwise.config import Section
 class TrainConfig(Section):
     """Training: length, optimiser, learning rate, clipping, checkpoints, machine."""
 
-    epochs: int = Field(10, ge=1, description="passes over the training data")
-    max_steps: int = Field(0, ge=0, description="stop after so many optimiser steps; 0 = no limit")
+    epochs: int = Field(default=10, ge=1, description="passes over the training data")
+    max_steps: int = Field(
+        default=0, ge=0, description="stop after so many optimiser steps; 0 = no limit"
+    )
     max_minutes: float = Field(
-        0.0,
+        default=0.0,
         ge=0,
         description="stop after so many minutes, with a last validation; 0 = no limit; "
         "schedules do not see it",
     )
-    batch_size: int = Field(32, ge=1, description="sequences per process and micro-batch")
-    accumulate: int = Field(1, ge=1, description="micro-batches per optimiser step")
+    batch_size: int = Field(default=32, ge=1, description="sequences per process and micro-batch")
+    accumulate: int = Field(default=1, ge=1, description="micro-batches per optimiser step")
 
     optimizer: Literal["adamw", "sgd", "nt-asgd"] = Field(
-        "adamw", description="adamw, sgd, or nt-asgd (sgd that averages its weights at the end)"
+        default="adamw",
+        description="adamw, sgd, or nt-asgd (sgd that averages its weights at the end)",
     )
-    lr: float = Field(1e-3, gt=0, description="highest learning rate")
+    lr: float = Field(default=1e-3, gt=0, description="highest learning rate")
     weight_decay: float = Field(
-        0.0, ge=0, description="adamw: decoupled, on matrices only; sgd and nt-asgd: L2, on all"
+        default=0.0,
+        ge=0,
+        description="adamw: decoupled, on matrices only; sgd and nt-asgd: L2, on all",
     )
-    momentum: float = Field(0.0, ge=0, lt=1, description="of sgd")
+    momentum: float = Field(default=0.0, ge=0, lt=1, description="of sgd")
 
     schedule: Literal["constant", "cosine", "one-cycle", "plateau", "exponential"] = Field(
-        "cosine", description="constant, cosine, one-cycle, plateau or exponential"
+        default="cosine", description="constant, cosine, one-cycle, plateau or exponential"
     )
     warmup: float = Field(
-        0.0, ge=0, le=1, description="fraction of the training with a rising learning rate"
+        default=0.0, ge=0, le=1, description="fraction of the training with a rising learning rate"
     )
     final_lr: float = Field(
-        0.0, ge=0, le=1, description="cosine, one-cycle: where lr ends, as a fraction of lr"
+        default=0.0, ge=0, le=1, description="cosine, one-cycle: where lr ends, as a fraction of lr"
     )
-    hold_epochs: int = Field(1, ge=0, description="exponential: epochs before lr starts to fall")
+    hold_epochs: int = Field(
+        default=1, ge=0, description="exponential: epochs before lr starts to fall"
+    )
     decay: float = Field(
-        0.5, gt=0, le=1, description="exponential: lr factor per epoch; plateau: per fall"
+        default=0.5, gt=0, le=1, description="exponential: lr factor per epoch; plateau: per fall"
     )
     plateau: int = Field(
-        1, ge=1, description="plateau: validations without improvement before lr falls"
+        default=1, ge=1, description="plateau: validations without improvement before lr falls"
     )
 
-    clip: float = Field(1.0, ge=0, description="gradient clipping threshold; 0 = off")
+    clip: float = Field(default=1.0, ge=0, description="gradient clipping threshold; 0 = off")
     clip_mode: Literal["norm", "value", "adaptive"] = Field(
-        "norm", description="norm (of all gradients), value (each entry) or adaptive (per unit)"
+        default="norm",
+        description="norm (of all gradients), value (each entry) or adaptive (per unit)",
     )
 
     patience: int = Field(
-        0, ge=0, description="stop after so many validations without improvement; 0 = never"
+        default=0, ge=0, description="stop after so many validations without improvement; 0 = never"
     )
-    validate_every: int = Field(0, ge=0, description="steps between validations; 0 = each epoch")
+    validate_every: int = Field(
+        default=0, ge=0, description="steps between validations; 0 = each epoch"
+    )
     checkpoint_every: int = Field(
-        0, ge=0, description="steps between checkpoints; 0 = at each validation"
+        default=0, ge=0, description="steps between checkpoints; 0 = at each validation"
     )
-    keep: int = Field(2, ge=1, description="latest checkpoints to keep; the best is kept besides")
-    log_every: int = Field(100, ge=1, description="steps per training record in metrics.jsonl")
-    tensorboard: bool = Field(False, description="write TensorBoard files besides metrics.jsonl")
+    keep: int = Field(
+        default=2, ge=1, description="latest checkpoints to keep; the best is kept besides"
+    )
+    log_every: int = Field(
+        default=100, ge=1, description="steps per training record in metrics.jsonl"
+    )
+    tensorboard: bool = Field(
+        default=False, description="write TensorBoard files besides metrics.jsonl"
+    )
 
-    seed: int = Field(1, ge=0, lt=2**63, description="fixes every random choice of the run")
-    threads: int = Field(0, ge=0, description="CPU threads per process; 0 = torch's choice")
+    seed: int = Field(default=1, ge=0, lt=2**63, description="fixes every random choice of the run")
+    threads: int = Field(default=0, ge=0, description="CPU threads per process; 0 = torch's choice")
     precision: Literal["32", "bf16"] = Field(
-        "32", description="of the training computation; weights and validation stay in 32 bits"
+        default="32",
+        description="of the training computation; weights and validation stay in 32 bits",
     )
-    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto, cpu or cuda")
+    device: Literal["auto", "cpu", "cuda"] = Field(default="auto", description="auto, cpu or cuda")
 
     @field_validator("precision", mode="before")
     @classmethod

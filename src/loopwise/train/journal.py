@@ -57,4 +57,4 @@ def _board(run: Run) -> Any:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise MissingExtraError("tensorboard", "train.tensorboard=true") from None
-    return SummaryWriter(str(run.path / "tensorboard"))
+    return SummaryWriter(str(run.tensorboard))

@@ -121,7 +121,7 @@ class TextLanes(Lanes):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Return to a place; raises DataError if it is one in another text."""
         super().load_state_dict(state)
-        if state.get("text", self._text) != self._text:
+        if state["text"] != self._text:
             raise DataError(
                 "the checkpoint was trained on other tokens: continue with the same text and the "
                 "same data.unit, data.vocab_size and data.min_count"
