@@ -1,6 +1,7 @@
 """Put loopwise's layers where a model has torch's."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
@@ -43,7 +44,9 @@ def accelerate(module: nn.Module) -> Accelerated:
         if reason is not None:
             left[name] = reason
             continue
-        fresh = known.setdefault(child, known.get(child) or _replacement(child))
+        if child not in known:
+            known[child] = _replacement(child)
+        fresh = known[child]
         replaced.append(name)
         if not name:
             return Accelerated(fresh, ("",), left)
@@ -61,10 +64,13 @@ def _reason_to_leave(module: nn.Module) -> str | None:
     hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
     if any(getattr(module, hook) for hook in hooks):
         return "it has hooks"
+    for name in getattr(module, "_flat_weights_names", ("weight_ih", "weight_hh")):
+        if not isinstance(getattr(module, name), nn.Parameter):
+            return f"its {name} is not a parameter"
     return None
 
 
-def _replacement(module: nn.Module) -> nn.Module:
+def _replacement(module: nn.RNNBase | nn.RNNCellBase) -> nn.Module:
     fresh = _same_layer(module) if isinstance(module, nn.RNNBase) else _same_cell(module)
     for name, _ in list(fresh.named_parameters()):
         setattr(fresh, name, getattr(module, name))
@@ -72,7 +78,7 @@ def _replacement(module: nn.Module) -> nn.Module:
 
 
 def _same_layer(module: nn.RNNBase) -> Layer:
-    arguments = {
+    arguments: dict[str, Any] = {
         "num_layers": module.num_layers,
         "bias": module.bias,
         "batch_first": module.batch_first,
@@ -88,7 +94,7 @@ def _same_layer(module: nn.RNNBase) -> Layer:
     return GRU(*sizes, **arguments)
 
 
-def _same_cell(module: nn.Module) -> SingleCell:
+def _same_cell(module: nn.RNNCellBase) -> SingleCell:
     sizes = (module.input_size, module.hidden_size, module.bias)
     if isinstance(module, nn.RNNCell):
         return RNNCell(*sizes, nonlinearity=module.nonlinearity, device="meta")

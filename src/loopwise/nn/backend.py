@@ -9,7 +9,7 @@
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -35,7 +35,7 @@ def current_backend() -> str:
 
 
 @contextmanager
-def backend(name: str) -> Iterator[None]:
+def backend(name: str) -> Generator[None]:
     """Run what is inside the ``with`` block on one backend.
 
     Args:

@@ -9,7 +9,7 @@ from loopwise.errors import ShapeError
 from loopwise.nn import parameters, reference
 from loopwise.nn.options import Options, make_options, rnn_kind
 from loopwise.nn.reference import Hidden
-from loopwise.nn.state import State, map_state
+from loopwise.nn.state import State, map_state, require_like
 
 
 class SingleCell(nn.Module):
@@ -37,7 +37,16 @@ class SingleCell(nn.Module):
         parameters.reset(self, self.options)
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
-        """``(x_t [B, I], state) -> (y_t [B, H], state)``, the state as `forward` takes it."""
+        """``(x_t [B, I], state) -> (y_t [B, H], state)``, the state as `forward` takes it.
+
+        Raises:
+            ShapeError: the input does not fit.
+        """
+        if x.dim() != 2 or x.shape[1] != self.input_size:
+            raise ShapeError(
+                f"input: expected [B, {self.input_size}] or [{self.input_size}], "
+                f"given {tuple(x.shape)}"
+            )
         w = parameters.weights(self, self.options)
         a = reference.project_input(x, w)
         hidden = state if isinstance(state, tuple) else (state,)
@@ -65,19 +74,14 @@ class SingleCell(nn.Module):
         """
         if input.dim() == 1:
             lifted = None if hx is None else map_state(lambda s: s.unsqueeze(0), hx)
-            return map_state(lambda s: s.squeeze(0), self(input.unsqueeze(0), lifted))
-        if input.dim() != 2 or input.shape[1] != self.input_size:
-            raise ShapeError(
-                f"input: expected [B, {self.input_size}] or [{self.input_size}], "
-                f"given {tuple(input.shape)}"
-            )
-        state = self.initial_state(input) if hx is None else hx
-        for part, size in zip(_parts(state), self.options.state_sizes, strict=True):
-            if part.shape != (input.shape[0], size):
-                raise ShapeError(
-                    f"hx: expected {(input.shape[0], size)}, given {tuple(part.shape)}"
-                )
-        return self.step(input, state)[1]
+            return map_state(lambda s: s.squeeze(0), self._advance(input.unsqueeze(0), lifted))
+        return self._advance(input, hx)
+
+    def _advance(self, x: Tensor, hx: State | None) -> State:
+        initial = self.initial_state(x)
+        if hx is not None:
+            require_like(hx, initial)
+        return self.step(x, initial if hx is None else hx)[1]
 
     def extra_repr(self) -> str:
         """The sizes."""
@@ -173,7 +177,3 @@ class GRUCell(SingleCell):
         extras = {"layer_norm": layer_norm}
         options = make_options("gru", input_size, hidden_size, bias, 0, extras)
         super().__init__(options, device, dtype)
-
-
-def _parts(state: State) -> tuple[Tensor, ...]:
-    return cast(tuple[Tensor, ...], state if isinstance(state, tuple) else (state,))

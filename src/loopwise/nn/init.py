@@ -4,14 +4,17 @@ import torch
 from torch import Tensor, nn
 
 
+@torch.no_grad()
 def orthogonal_(weight: Tensor, gates: int) -> None:
     """Fill recurrent weights [G*H, P] with one orthogonal block a gate (Saxe et al. 2014).
 
     An orthogonal matrix keeps the length of what passes through it, so a gradient neither vanishes
     nor explodes by the matrix alone.
     """
+    # torch orthogonalises float32 and wider alone
+    wide = torch.promote_types(weight.dtype, torch.float32)
     for block in weight.chunk(gates, 0):
-        nn.init.orthogonal_(block)
+        block.copy_(nn.init.orthogonal_(torch.empty_like(block, dtype=wide)))
 
 
 @torch.no_grad()

@@ -1,6 +1,8 @@
 """One recurrence as a value, and the kernels in torch operations that solve it."""
 
+import warnings
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple, cast
 
 import torch
@@ -89,8 +91,21 @@ def _torch_scan(cell: str, x: Tensor, state: Hidden, w: Weights) -> Scan:
     hx = tuple(part.unsqueeze(0) for part in state)
     options = (bool(biases), 1, 0.0, torch.is_grad_enabled(), False, False)
     if cell == "lstm":
+        if w.hr is not None:
+            _hear_out_torch()
         y, h, c = torch.lstm(x, hx, params, *options)
         return Scan(y, (h[0], c[0]), (), None)
     kernel = {"gru": torch.gru, "rnn_tanh": torch.rnn_tanh, "rnn_relu": torch.rnn_relu}[cell]
     y, h = kernel(x, hx[0], params, *options)
     return Scan(y, (h[0],), (), None)
+
+
+@cache
+def _hear_out_torch() -> None:
+    """Let torch warn, once and unheard, that oneDNN has no projected LSTM: its own is meant."""
+    sizes = [(8, 1), (8, 1), (1, 2)]
+    params = [torch.zeros(size, device="cpu", dtype=torch.float32) for size in sizes]
+    x, h, c = (torch.zeros(1, 1, n, device="cpu", dtype=torch.float32) for n in (1, 1, 2))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.lstm(x, (h, c), params, False, 1, 0.0, False, False, False)

@@ -153,8 +153,8 @@ class Layer(Recurrent):
                 f"input: expected {self.input_size} features (input_size), given {x.shape[-1]} "
                 f"in {tuple(x.shape)}"
             )
-        weight = self.weights(0).ih
-        if x.dtype != weight.dtype and not torch.is_autocast_enabled(x.device.type):
+        weight = next(self.parameters())
+        if x.dtype != weight.dtype and not _autocasts(x, weight):
             raise ShapeError(f"input: expected {weight.dtype} as the weights, given {x.dtype}")
         if x.device != weight.device:
             raise ShapeError(f"input: is on {x.device}, the weights are on {weight.device}")
@@ -186,7 +186,7 @@ class Layer(Recurrent):
 
 
 class RNN(Layer):
-    """Elman network, a drop-in for `torch.nn.RNN`; see `LSTM` for the options beyond torch's.
+    """Elman network, a drop-in for `torch.nn.RNN`; see `LSTM` for further options.
 
     Args:
         input_size: features of the input, I.
@@ -296,7 +296,7 @@ class LSTM(Layer):
 
 
 class GRU(Layer):
-    """Gated recurrent unit, a drop-in for `torch.nn.GRU`; see `LSTM` for the options beyond torch's.
+    """Gated recurrent unit, a drop-in for `torch.nn.GRU`; see `LSTM` for further options.
 
     Args:
         input_size: features of the input, I.
@@ -340,6 +340,15 @@ class GRU(Layer):
             device=device,
             dtype=dtype,
         )
+
+
+def _autocasts(x: Tensor, weight: Tensor) -> bool:
+    """Whether autocast will give both the same type; it leaves float64 alone."""
+    return (
+        torch.is_autocast_enabled(x.device.type)
+        and x.is_floating_point()
+        and torch.float64 not in (x.dtype, weight.dtype)
+    )
 
 
 def _hidden(state: State) -> Hidden:

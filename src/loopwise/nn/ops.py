@@ -6,7 +6,7 @@ it becomes the single operator ``loopwise::recurrence``, whatever the lengths an
 that a graph never breaks; its backward computes the recurrence again.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -23,6 +23,22 @@ def recurrence(problem: Problem) -> Scan:
     Outputs, states and gates beyond a row's length are zero; the final state is the one at each
     row's end.
     """
+    device = problem.x.device.type
+    if torch.is_autocast_enabled(device) and problem.x.dtype != torch.float64:
+        problem = _cast(problem, torch.get_autocast_dtype(device))
+        with torch.autocast(device, enabled=False):
+            return _solve(problem)
+    return _solve(problem)
+
+
+def _cast(problem: Problem, dtype: torch.dtype) -> Problem:
+    """Under autocast a whole recurrence has autocast's type, as with torch's fused kernels."""
+    problem = _replace(problem, iter([tensor.to(dtype) for tensor in _inputs(problem)]))
+    mask = None if problem.mask is None else problem.mask.to(dtype)
+    return problem._replace(mask=mask, keep=tuple(part.to(dtype) for part in problem.keep))
+
+
+def _solve(problem: Problem) -> Scan:
     if torch.compiler.is_compiling():
         return _unflatten(problem, _operator(*_flatten(problem)))
     if _transforms_active():
@@ -59,8 +75,7 @@ def _operator(
     problem = _pack(
         cell, x, state, fields, weights, restart, lengths, reset, reverse, mask, keep, trace
     )
-    # An operator's outputs may not be its inputs, as a state after no steps would be.
-    return [tensor.clone() for tensor in _scan_tensors(compute(problem, current_backend()))]
+    return _fresh(_scan_tensors(compute(problem, current_backend())))
 
 
 @_operator.register_fake
@@ -98,7 +113,7 @@ def _backward_operator(
     problem = _pack(
         cell, x, state, fields, weights, restart, lengths, reset, reverse, mask, keep, trace
     )
-    return [grad.clone() for grad in _gradients(problem, grads, current_backend())]
+    return _fresh(_gradients(problem, grads, current_backend()))
 
 
 @_backward_operator.register_fake
@@ -106,7 +121,7 @@ def _(grads, cell, x, state, fields, weights, restart, lengths, reset, reverse, 
     problem = _pack(
         cell, x, state, fields, weights, restart, lengths, reset, reverse, mask, keep, trace
     )
-    return [torch.empty_like(tensor) for tensor in _inputs(problem)]
+    return [tensor.new_empty(tensor.shape) for tensor in _inputs(problem)]
 
 
 def _save(ctx, inputs, output):  # pyright: ignore
@@ -152,17 +167,18 @@ _operator.register_autograd(_backward, setup_context=_save)
 def _gradients(problem: Problem, grads: Sequence[Tensor], backend: str) -> Sequence[Tensor]:
     """The gradients of `_inputs(problem)`, by computing the recurrence again."""
     inputs = [tensor.detach().requires_grad_() for tensor in _inputs(problem)]
-    with _recording():
+    with _recording(), torch.autocast(problem.x.device.type, enabled=False):
         outputs = _scan_tensors(compute(_replace(problem, iter(inputs)), backend))
     return _grad(outputs, inputs, grads)
 
 
 @contextmanager
-def _recording() -> Iterator[None]:
+def _recording() -> Generator[None]:
     """Let autograd record inside an operator, where the dispatcher has switched it off."""
-    key = torch._C.DispatchKey.AutogradFunctionality
-    with torch._C._PreserveDispatchKeyGuard(), torch.enable_grad():
-        torch._C._dispatch_tls_set_dispatch_key_excluded(key, False)
+    c = torch._C  # pyright: ignore[reportPrivateUsage]
+    key = c.DispatchKey.AutogradFunctionality
+    with c._PreserveDispatchKeyGuard(), torch.enable_grad():  # pyright: ignore[reportPrivateUsage]
+        c._dispatch_tls_set_dispatch_key_excluded(key, False)  # pyright: ignore[reportPrivateUsage]
         yield
 
 
@@ -203,7 +219,7 @@ def _replace(problem: Problem, take: Iterator[Tensor]) -> Problem:
     return problem._replace(
         x=next(take),
         state=tuple(next(take) for _ in problem.state),
-        weights=Weights(*(None if part is None else next(take) for part in problem.weights)),
+        weights=Weights._make(None if part is None else next(take) for part in problem.weights),
         restart=tuple(next(take) for _ in problem.restart),
     )
 
@@ -220,7 +236,7 @@ def _distribute(problem: Problem, found: Iterator[Tensor | None]):
 
 
 def _flatten(p: Problem):
-    """A problem as the operator's arguments; absent weights are left out and `fields` says which."""
+    """A problem as the operator's arguments; `fields` names the weights that are there."""
     present = {name: part for name, part in p.weights._asdict().items() if part is not None}
     return (
         p.cell, p.x, list(p.state), ",".join(present), list(present.values()), list(p.restart),
@@ -234,6 +250,11 @@ def _pack(cell, x, state, fields, weights, restart, lengths, reset, reverse, mas
         cell, x, tuple(state), Weights(**dict(zip(fields.split(","), weights, strict=True))),
         tuple(restart), lengths, reset, reverse, mask, tuple(keep), trace,
     )  # fmt: skip
+
+
+def _fresh(tensors: Iterable[Tensor]) -> list[Tensor]:
+    """An operator's outputs may not be its inputs, and are laid out as its fake's."""
+    return [tensor.clone(memory_format=torch.contiguous_format) for tensor in tensors]
 
 
 def _scan_tensors(scan: Scan) -> list[Tensor]:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypedDict
+from typing import Any, TypedDict, TypeGuard
 
 from loopwise.config import nearest
 from loopwise.errors import ConfigError
@@ -46,8 +46,8 @@ class Options:
 
     def __post_init__(self) -> None:
         for name in ("input_size", "hidden_size"):
-            _require_count(name, getattr(self, name), least=0 if name == "input_size" else 1)
-        _require_count("proj_size", self.proj_size, least=0)
+            require_count(name, getattr(self, name), least=0 if name == "input_size" else 1)
+        require_count("proj_size", self.proj_size, least=0)
         if self.proj_size >= self.hidden_size:
             raise ConfigError(
                 f"proj_size={self.proj_size}: expected less than hidden_size={self.hidden_size}"
@@ -85,7 +85,9 @@ class Options:
         if given and not self.bias:
             raise ConfigError(f"{given[0]} needs bias=True")
         if self.chrono is not None:
-            _require_count("chrono", self.chrono, least=2)
+            require_count("chrono", self.chrono, least=2)
+        if self.forget_bias is not None and not _is_number(self.forget_bias):
+            raise ConfigError(f"forget_bias={self.forget_bias!r}: expected a finite number")
 
 
 def rnn_kind(nonlinearity: str) -> str:
@@ -107,35 +109,36 @@ def make_options(
     allowed = [name for name in Extras.__annotations__ if name != "peephole" or cell == "lstm"]
     for name in extras:
         if name not in allowed:
-            kind = "RNN" if cell.startswith("rnn") else cell.upper()
             raise ConfigError(
-                f"{kind} has no option {name!r}; expected one of {', '.join(allowed)}"
+                f"{_kind(cell)} has no option {name!r}; expected one of {', '.join(allowed)}"
                 f"{nearest(name, allowed)}"
             )
     zoneout = extras.get("zoneout", 0.0)
-    pair = tuple(zoneout) if isinstance(zoneout, tuple | list) else None
+    pair: tuple[Any, ...] | None = tuple(zoneout) if isinstance(zoneout, tuple | list) else None
     count = 2 if cell == "lstm" else 1
     if pair is not None and len(pair) != count:
-        raise ConfigError(f"zoneout={zoneout!r}: expected a number, or {count} for the {cell}")
-    return Options(
-        cell,
-        input_size,
-        hidden_size,
-        bias,
-        proj_size,
-        **{**extras, "zoneout": (zoneout,) * count if pair is None else pair},
-    )
+        raise ConfigError(f"zoneout={zoneout!r}: expected a number, or {count} for {_kind(cell)}")
+    checked: dict[str, Any] = {**extras, "zoneout": (zoneout,) * count if pair is None else pair}
+    return Options(cell, input_size, hidden_size, bias, proj_size, **checked)
 
 
-def require_probability(name: str, value: float, *, below_one: bool = False) -> None:
+def require_probability(name: str, value: object, *, below_one: bool = False) -> None:
     """Raise `ConfigError` unless `value` is a probability (below one, where one makes no sense)."""
-    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not good or not 0 <= value <= 1 or (below_one and value == 1):
+    if not _is_number(value) or not 0 <= value <= 1 or (below_one and value == 1):
         raise ConfigError(
             f"{name}={value!r}: expected a number in [0, 1{')' if below_one else ']'}"
         )
 
 
-def _require_count(name: str, value: int, *, least: int) -> None:
+def require_count(name: str, value: object, *, least: int) -> None:
+    """Raise `ConfigError` unless `value` is an integer of at least `least`."""
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise ConfigError(f"{name}={value!r}: expected an integer of at least {least}")
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _kind(cell: str) -> str:
+    return "RNN" if cell.startswith("rnn") else cell.upper()

@@ -155,7 +155,7 @@ def zone_out(old: Hidden, new: Hidden, keep: Sequence[Tensor]) -> Hidden:
     """
     if not keep:
         return new
-    return tuple(n + k * (o - n) for o, n, k in zip(old, new, keep, strict=True))
+    return tuple(k * o + (1 - k) * n for o, n, k in zip(old, new, keep, strict=True))
 
 
 class Scan(NamedTuple):

@@ -66,32 +66,31 @@ def _run_ragged(
 ) -> tuple[Sequence[Tensor], State]:
     """`run_rows` forwards, where rows end or restart: sorted by length, cut into blocks."""
     steps, rows = inputs[0].shape[:2]
-    device = inputs[0].device
     counts = torch.full((rows,), steps) if lengths is None else lengths.cpu()
     counts, order = counts.sort(descending=True, stable=True)
-    order = order.to(device)
+    order = order.to(inputs[0].device)
     inputs = [tensor.index_select(1, order) for tensor in inputs]
     fixed = [tensor.index_select(0, order) for tensor in fixed]
-    state, restart = (map_state(lambda s: s.index_select(0, order), s) for s in (state, restart))
-    reset = None if reset is None else reset.to(device).index_select(1, order)
+    state, restart = _take(state, order), _take(restart, order)
+    if reset is not None:  # beyond a row's end it means nothing, and must not cost a cut
+        time = torch.arange(steps, device=order.device)[:, None]
+        reset = reset.to(order.device).index_select(1, order) & (time < counts.to(order.device))
 
     blocks: list[Sequence[Tensor]] = []
     for begin, end, live in _blocks(steps, counts.tolist(), reset):
-        now = map_state(lambda s: s[:live], state)  # noqa: B023 (called at once)
+        now = _first(state, live)
         if reset is not None:
-            again = reset[begin, :live]
-            now = map_state(lambda s, r: torch.where(_like(again, s), r[:live], s), now, restart)  # noqa: B023
+            now = _restarted(now, _first(restart, live), reset[begin, :live])
         block = [tensor[begin:end, :live] for tensor in inputs]
         outputs, now = run(block, [tensor[:live] for tensor in fixed], now)
         blocks.append([_pad_rows(tensor, rows) for tensor in outputs])
-        state = map_state(lambda new, old: torch.cat((new, old[live:])), now, state)  # noqa: B023
+        state = _followed(now, state)
     if not blocks:  # no row has a step: the runner still knows the outputs' shapes
         outputs, _ = run([tensor[:0] for tensor in inputs], fixed, state)
         blocks.append(outputs)
     back = order.argsort()
     joined = [_pad_steps(torch.cat(parts), steps) for parts in zip(*blocks, strict=True)]
-    outputs = [tensor.index_select(1, back) for tensor in joined]
-    return outputs, map_state(lambda s: s.index_select(0, back), state)
+    return [tensor.index_select(1, back) for tensor in joined], _take(state, back)
 
 
 def _blocks(steps: int, counts: list[int], reset: Tensor | None) -> Iterator[tuple[int, int, int]]:
@@ -101,6 +100,23 @@ def _blocks(steps: int, counts: list[int], reset: Tensor | None) -> Iterator[tup
         cuts.update(reset.any(1).nonzero().flatten().tolist())
     for begin, end in pairwise(sorted(cut for cut in cuts if cut <= max(counts, default=0))):
         yield begin, min(end, steps), sum(count > begin for count in counts)
+
+
+def _take(state: State, rows: Tensor) -> State:
+    return map_state(lambda s: s.index_select(0, rows), state)
+
+
+def _first(state: State, rows: int) -> State:
+    return map_state(lambda s: s[:rows], state)
+
+
+def _restarted(state: State, restart: State, where: Tensor) -> State:
+    return map_state(lambda s, r: torch.where(_like(where, s), r, s), state, restart)
+
+
+def _followed(state: State, whole: State) -> State:
+    """`whole` with its first rows replaced by those of `state`."""
+    return map_state(lambda s, w: torch.cat((s, w[s.shape[0] :])), state, whole)
 
 
 def _turn(tensor: Tensor, lengths: Tensor | None) -> Tensor:

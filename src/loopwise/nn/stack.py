@@ -10,9 +10,9 @@ from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from loopwise.errors import ConfigError, ShapeError
-from loopwise.nn.options import require_probability
+from loopwise.nn.options import require_count, require_probability
 from loopwise.nn.rows import run_rows
-from loopwise.nn.state import State, leaves, map_state, rebuild
+from loopwise.nn.state import State, leaves, map_state, rebuild, require_like
 
 Trace = Literal["states", "gates"]
 
@@ -24,6 +24,9 @@ class History(NamedTuple):
     """nested as the final state, each [L*D, T, B, size] (with ``batch_first`` [L*D, B, T, size])"""
     gates: Tensor | None
     """activated, in torch's order, [L*D, T, B, G*H]; None unless asked for"""
+
+
+Result = tuple[Tensor | PackedSequence, State] | tuple[Tensor | PackedSequence, State, History]
 
 
 class Cell(Protocol):
@@ -96,12 +99,13 @@ class Recurrent(nn.Module):
         lengths: Tensor | Sequence[int] | None = None,
         reset: Tensor | None = None,
         return_all: Trace | None = None,
-    ):
+    ) -> Result:
         """Take sequences through all layers.
 
         Args:
             input: [T, B, I]; [B, T, I] with ``batch_first``; [T, I] for one sequence without a
-                batch; or a `PackedSequence`.
+                batch; or a `PackedSequence`, whose rows `hx`, `reset` and the results take in
+                their original order.
             hx: the state before the first step, each of its tensors [L*D, B, size] ([L*D, size]
                 without a batch). None: zeros, or the learned initial state.
             lengths: [B] integers from 0 to T, in any order, on any device. Outputs beyond a row's
@@ -113,33 +117,48 @@ class Recurrent(nn.Module):
 
         Returns:
             ``(output, state)``, or ``(output, state, history)`` with `return_all`. The output is
-            [T, B, D*P], arranged as the input was; the state is nested as `hx`.
+            [T, B, D*P], arranged as the input was; the state is nested as `hx`. Under autocast,
+            RNN, LSTM and GRU compute and return everything in autocast's type.
 
         Raises:
             ShapeError: the tensors do not fit each other or the layer.
             ConfigError: `return_all` is not one of its values, or the cell has no gates to show.
         """
         if isinstance(input, PackedSequence):
-            return self._forward_packed(input, hx, lengths, reset, return_all)
-        if input.dim() == 2:
-            return self._forward_single(input, hx, lengths, reset, return_all)
-        if input.dim() != 3:
+            y, state, history = self._forward_packed(input, hx, lengths, reset, return_all)
+        elif input.dim() == 2:
+            y, state, history = self._forward_single(input, hx, lengths, reset, return_all)
+        elif input.dim() == 3:
+            y, state, history = self._forward_batch(input, hx, lengths, reset, return_all)
+        else:
             raise ShapeError(f"input: expected 2 or 3 dimensions, given {tuple(input.shape)}")
-        x = input.transpose(0, 1) if self.batch_first else input
+        return (y, state) if history is None else (y, state, history)
+
+    def _forward_batch(
+        self,
+        input: Tensor,
+        hx: State | None,
+        lengths: Tensor | Sequence[int] | None,
+        reset: Tensor | None,
+        return_all: Trace | None,
+    ) -> tuple[Tensor, State, History | None]:
+        self._check_request(input, return_all)
         if reset is not None:
-            reset = _check_reset(reset.transpose(0, 1) if self.batch_first else reset, x)
+            _check_reset(reset, input)
+        if self.batch_first:
+            input, reset = input.transpose(0, 1), None if reset is None else reset.transpose(0, 1)
+        x = input
         lengths = None if lengths is None else _check_lengths(lengths, x)
-        self._check_request(x, return_all)
         initial = self._initial_state(x)
         if hx is None:
             hx = initial
         else:
-            _check_state(hx, initial)
+            require_like(hx, initial)
         y, state, history = self._run_layers(x, hx, initial, lengths, reset, return_all)
         if self.batch_first:
             y = y.transpose(0, 1)
-            history = _batch_first(history)
-        return (y, state) if history is None else (y, state, history)
+            history = _map_history(lambda s: s.transpose(1, 2), history)
+        return y, state, history
 
     def _run_layers(
         self,
@@ -157,7 +176,7 @@ class Recurrent(nn.Module):
             sides: list[LayerResult] = []
             for direction in range(self.num_directions):
                 index = layer * self.num_directions + direction
-                state, restart = (map_state(lambda s: s[index], s) for s in (hx, initial))  # noqa: B023
+                state, restart = _of_layer(hx, index), _of_layer(initial, index)
                 sides.append(self._run_layer(index, x, state, restart, lengths, reset, return_all))
             x = sides[0].output if len(sides) == 1 else torch.cat([s.output for s in sides], -1)
             results += sides
@@ -200,14 +219,19 @@ class Recurrent(nn.Module):
     def _no_steps(
         self, index: int, x: Tensor, state: State, return_all: Trace | None
     ) -> tuple[Tensor, ...]:
-        width = int(getattr(self.cells[index], "output_size"))  # noqa: B009 (a module's, untyped)
         parts = leaves(state) if return_all else ()
-        return x.new_zeros(0, x.shape[1], width), *(s.new_zeros(0, *s.shape) for s in parts)
+        y = x.new_zeros(0, x.shape[1], _output_size(self.cells[index]))
+        return y, *(s.new_zeros(0, *s.shape) for s in parts)
 
     def _initial_state(self, x: Tensor) -> State:
         """The state where none is given, each [L*D, B, ...], for input [T, B, I]."""
-        probe = x.new_zeros(x.shape[1:])
-        return _stack([cast(Cell, cell).initial_state(probe) for cell in self.cells])
+        states: list[State] = []
+        width = x.shape[2]
+        for index, cell in enumerate(self.cells):
+            if index and index % self.num_directions == 0:
+                width = _output_size(self.cells[index - 1]) * self.num_directions
+            states.append(cast(Cell, cell).initial_state(x.new_zeros(x.shape[1], width)))
+        return _stack(states)
 
     def _check_request(self, x: Tensor, return_all: Trace | None) -> None:
         if return_all not in (None, "states", "gates"):
@@ -224,19 +248,17 @@ class Recurrent(nn.Module):
         lengths: Tensor | Sequence[int] | None,
         reset: Tensor | None,
         return_all: Trace | None,
-    ):
+    ) -> tuple[PackedSequence, State, History | None]:
         if lengths is not None:
             raise ShapeError("lengths: a PackedSequence has its own; give one or the other")
         padded, own = pad_packed_sequence(packed, batch_first=self.batch_first)
-        y, *rest = self(padded, hx, lengths=own, reset=reset, return_all=return_all)
+        y, state, history = self._forward_batch(padded, hx, own, reset, return_all)
         order = packed.sorted_indices
         if order is not None:
             y, own = y.index_select(0 if self.batch_first else 1, order), own[order.cpu()]
         data = pack_padded_sequence(y, own, batch_first=self.batch_first).data
-        return (
-            PackedSequence(data, packed.batch_sizes, order, packed.unsorted_indices),
-            *rest,
-        )
+        packed = PackedSequence(data, packed.batch_sizes, order, packed.unsorted_indices)
+        return packed, state, history
 
     def _forward_single(
         self,
@@ -245,7 +267,7 @@ class Recurrent(nn.Module):
         lengths: Tensor | Sequence[int] | None,
         reset: Tensor | None,
         return_all: Trace | None,
-    ):
+    ) -> tuple[Tensor, State, History | None]:
         axis = 0 if self.batch_first else 1
         if hx is not None:
             hx = map_state(lambda s: s.unsqueeze(1), hx)
@@ -253,19 +275,15 @@ class Recurrent(nn.Module):
             lengths = torch.as_tensor(lengths).reshape(-1)
         if reset is not None:
             reset = reset.unsqueeze(axis)
-        y, state, *history = self(
-            x.unsqueeze(axis), hx, lengths=lengths, reset=reset, return_all=return_all
-        )
-        state = map_state(lambda s: s.squeeze(1), state)
+        y, state, history = self._forward_batch(x.unsqueeze(axis), hx, lengths, reset, return_all)
         # A history has its batch behind the layers, and behind the time unless batch first.
-        alone = [_map_history(lambda s: s.squeeze(1 + axis), h) for h in history]
-        return y.squeeze(axis), state, *alone
+        history = _map_history(lambda s: s.squeeze(1 + axis), history)
+        return y.squeeze(axis), map_state(lambda s: s.squeeze(1), state), history
 
     def _arrange(
         self, num_layers: int, batch_first: bool, dropout: float, bidirectional: bool
     ) -> None:
-        if num_layers < 1:
-            raise ConfigError(f"num_layers={num_layers}: expected at least 1")
+        require_count("num_layers", num_layers, least=1)
         require_probability("dropout", dropout)
         self.num_layers = num_layers
         self.batch_first = batch_first
@@ -277,14 +295,34 @@ class Recurrent(nn.Module):
     ) -> list[nn.Module]:
         count = self.num_layers * self.num_directions
         if isinstance(cell, nn.Module):
+            _require_cell(cell)
             return [cell, *(copy.deepcopy(cell) for _ in range(count - 1))]
         if input_size is None:
             raise ConfigError("input_size: needed where `cell` is a function that makes cells")
         cells: list[nn.Module] = []
         for _ in range(self.num_layers):
-            cells += [cell(input_size) for _ in range(self.num_directions)]
-            input_size = int(getattr(cells[-1], "output_size")) * self.num_directions  # noqa: B009
+            made = [cell(input_size) for _ in range(self.num_directions)]
+            _require_cell(made[0])
+            input_size = _output_size(made[0]) * self.num_directions
+            cells += made
         return cells
+
+
+def _require_cell(module: nn.Module) -> None:
+    for name in ("output_size", "initial_state"):
+        if not hasattr(module, name):
+            raise ConfigError(
+                f"cell {type(module).__name__} has no {name!r}; expected a module with "
+                "'output_size' and 'initial_state' (see loopwise.nn.stack.Cell)"
+            )
+
+
+def _output_size(cell: nn.Module) -> int:
+    return cast(Cell, cell).output_size
+
+
+def _of_layer(state: State, index: int) -> State:
+    return map_state(lambda s: s[index], state)
 
 
 def _stack(states: Sequence[State]) -> State:
@@ -300,13 +338,11 @@ def _history(results: Sequence[LayerResult], return_all: Trace | None) -> Histor
     return History(states, joined)
 
 
-def _map_history(function: Callable[[Tensor], Tensor], history: History) -> History:
+def _map_history(function: Callable[[Tensor], Tensor], history: History | None) -> History | None:
+    if history is None:
+        return None
     gates = None if history.gates is None else function(history.gates)
     return History(map_state(function, history.states), gates)
-
-
-def _batch_first(history: History | None) -> History | None:
-    return None if history is None else _map_history(lambda s: s.transpose(1, 2), history)
 
 
 def _check_lengths(lengths: Tensor | Sequence[int], x: Tensor) -> Tensor:
@@ -315,7 +351,9 @@ def _check_lengths(lengths: Tensor | Sequence[int], x: Tensor) -> Tensor:
         raise ShapeError(
             f"lengths: expected one for each of {x.shape[1]} rows, given {tuple(lengths.shape)}"
         )
-    if lengths.is_floating_point() or lengths.is_complex() or lengths.dtype == torch.bool:
+    integers = not (lengths.is_floating_point() or lengths.is_complex())
+    # A list without rows becomes a float tensor: no number in it can be wrong.
+    if (not integers or lengths.dtype == torch.bool) and lengths.numel():
         raise ShapeError(f"lengths: expected integers, given {lengths.dtype}")
     if not torch.compiler.is_compiling() and lengths.numel():
         low, high = int(lengths.min()), int(lengths.max())
@@ -326,23 +364,9 @@ def _check_lengths(lengths: Tensor | Sequence[int], x: Tensor) -> Tensor:
     return lengths
 
 
-def _check_reset(reset: Tensor, x: Tensor) -> Tensor:
-    if reset.shape != x.shape[:2] or reset.dtype != torch.bool:
+def _check_reset(reset: Tensor, input: Tensor) -> None:
+    if reset.shape != input.shape[:2] or reset.dtype != torch.bool:
         raise ShapeError(
-            f"reset: expected bool of T={x.shape[0]} steps by B={x.shape[1]} rows, "
+            f"reset: expected bool {tuple(input.shape[:2])} as the input's first dimensions, "
             f"given {reset.dtype} {tuple(reset.shape)}"
         )
-    return reset
-
-
-def _check_state(hx: State, expected: State) -> None:
-    given = [tuple(part.shape) for part in leaves(hx)]
-    wanted = [tuple(part.shape) for part in leaves(expected)]
-    if given != wanted or isinstance(hx, Tensor) != isinstance(expected, Tensor):
-        raise ShapeError(f"hx: expected {_shapes(expected)}, given {_shapes(hx)}")
-
-
-def _shapes(state: State) -> str:
-    if isinstance(state, Tensor):
-        return str(tuple(state.shape))
-    return f"a tuple of {', '.join(_shapes(part) for part in state)}"

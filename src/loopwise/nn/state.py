@@ -5,8 +5,12 @@ over layers and directions, ``[L*D, B, ...]``, as in ``torch.nn``.
 """
 
 from collections.abc import Callable, Iterator
+from typing import overload
 
+import torch
 from torch import Tensor
+
+from loopwise.errors import ShapeError
 
 State = Tensor | tuple["State", ...]
 
@@ -27,7 +31,15 @@ def rebuild(like: State, tensors: Iterator[Tensor]) -> State:
     return tuple(rebuild(part, tensors) for part in like)
 
 
-def map_state(function: Callable[..., Tensor], state: State, *others: State) -> State:
+@overload
+def map_state(function: Callable[[Tensor], Tensor], state: State, /) -> State: ...
+@overload
+def map_state(
+    function: Callable[[Tensor, Tensor], Tensor], state: State, other: State, /
+) -> State: ...
+@overload
+def map_state(function: Callable[..., Tensor], state: State, /, *others: State) -> State: ...
+def map_state(function: Callable[..., Tensor], state: State, /, *others: State) -> State:
     """Apply `function` to each tensor of `state`, with its counterparts in `others`."""
     columns = zip(leaves(state), *(leaves(other) for other in others), strict=True)
     return rebuild(state, iter([function(*column) for column in columns]))
@@ -36,3 +48,40 @@ def map_state(function: Callable[..., Tensor], state: State, *others: State) -> 
 def detach(state: State) -> State:
     """The same values, cut off from the graph: what truncated backpropagation carries on."""
     return map_state(lambda tensor: tensor.detach(), state)
+
+
+def require_like(hx: State, expected: State) -> None:
+    """Check a state that a caller gave.
+
+    Args:
+        hx: the state given.
+        expected: one as it should be: nested alike, its tensors of the same shapes, types and
+            devices. Under autocast types may differ.
+
+    Raises:
+        ShapeError: it is not.
+    """
+    if not _alike(hx, expected):
+        raise ShapeError(f"hx: expected {_describe(expected)}, given {_describe(hx)}")
+
+
+def _alike(given: State, expected: State) -> bool:
+    if isinstance(expected, Tensor):
+        return (
+            isinstance(given, Tensor)
+            and given.shape == expected.shape
+            and given.device == expected.device
+            and (given.dtype == expected.dtype or torch.is_autocast_enabled(given.device.type))
+        )
+    return (
+        not isinstance(given, Tensor)
+        and len(given) == len(expected)
+        and all(_alike(part, like) for part, like in zip(given, expected, strict=True))
+    )
+
+
+def _describe(state: State) -> str:
+    if isinstance(state, Tensor):
+        where = "" if state.device.type == "cpu" else f" on {state.device}"
+        return f"{str(state.dtype).removeprefix('torch.')} {tuple(state.shape)}{where}"
+    return f"a tuple of [{', '.join(_describe(part) for part in state)}]"

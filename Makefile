@@ -1,0 +1,62 @@
+# One place for what people and CI run. The first target that needs it makes .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt
+DEMO := runs/demo
+# the source code that comes with every Python
+STDLIB = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')
+
+.PHONY: help demo test check format bench docs clean
+
+help:  ## list these commands
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# Passive waiting: where other programs want the cores too, threads that spin would slow each other
+# down tenfold.
+demo: $(VENV)/.installed  ## train a small model of Python code, less than three minutes, and sample from it
+	OMP_WAIT_POLICY=passive $(BIN)/loopwise train lm --config examples/stdlib.toml --data "$(STDLIB)/*.py" --out $(DEMO) --overwrite
+	$(BIN)/loopwise export $(DEMO) $(DEMO).safetensors --overwrite
+	$(BIN)/loopwise generate $(DEMO).safetensors --prompt "def " --length 300 --temperature 0.5 --seed 2
+	@echo
+	@echo "Try next:"
+	@echo "  $(BIN)/loopwise generate $(DEMO).safetensors --prompt 'class ' --temperature 0.8"
+	@echo "  $(BIN)/loopwise train lm --out $(DEMO) --resume --set train.max_steps=12000 --set train.max_minutes=10"
+	@echo "  $(BIN)/loopwise train lm --data YOUR_TEXT --out runs/mine"
+
+test: $(VENV)/.installed  ## run the tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.installed  ## lint, format, types, and who imports whom
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+format: $(VENV)/.installed  ## mend what ruff can mend
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(VENV)/.installed  ## time the layers against torch.nn, and one step of a deployed model
+	@$(BIN)/python benchmarks/layers.py $(ARGS)
+	@$(BIN)/python benchmarks/runtime.py $(ARGS)
+
+docs: $(VENV)/.installed-docs  ## build the documentation into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+clean:  ## remove what the commands above made, but for runs/
+	rm -rf $(VENV) site build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find src tests benchmarks examples -name __pycache__ -prune -exec rm -rf {} +
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("loopwise needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
+	@echo "installing loopwise and torch into $(VENV), once; this takes a few minutes ..."
+	@$(PYTHON) -m venv $(VENV)
+	@$(INSTALL) --upgrade pip
+	@$(INSTALL) --editable '.[all]' --group dev
+	@touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed
+	@$(INSTALL) --group docs
+	@touch $@

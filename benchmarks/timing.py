@@ -1,0 +1,24 @@
+"""Timing that a busy machine disturbs alike for all that is compared."""
+
+import statistics
+import time
+from collections.abc import Callable, Sequence
+
+
+def interleave(calls: Sequence[Callable[[], object]], seconds: float) -> list[float]:
+    """Time calls in turn, A B A B ..., and return the median seconds of each.
+
+    Args:
+        calls: what to compare; each is called once beforehand to warm up.
+        seconds: how long to go on; at least five rounds are made.
+    """
+    for call in calls:
+        call()
+    times: list[list[float]] = [[] for _ in calls]
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or len(times[0]) < 5:
+        for call, mine in zip(calls, times, strict=True):
+            start = time.perf_counter()
+            call()
+            mine.append(time.perf_counter() - start)
+    return [statistics.median(mine) for mine in times]

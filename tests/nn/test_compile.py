@@ -1,0 +1,114 @@
+"""torch.compile and torch.export: one graph, whatever the lengths and resets hold."""
+
+import pytest
+import torch
+from torch.export import Dim
+
+from loopwise.nn.layers import GRU, LSTM, RNN
+from loopwise.nn.state import leaves
+from nn.cases import EVERYTHING, INPUT, PLAIN, USERS, Case, ids, sample
+from nn.oracle import assert_agree, assert_near, solve
+
+RICH = (
+    Case(RNN, {"layer_norm": True}),
+    Case(LSTM, {**EVERYTHING, "peephole": True}),
+    Case(GRU, {"proj_size": 2, "learn_initial_state": True}),
+)
+STACKED = {"num_layers": 2, "bidirectional": True}
+
+
+@pytest.fixture(autouse=True)
+def _fresh_compiler():
+    torch.compiler.reset()
+    yield
+    torch.compiler.reset()
+
+
+def compiled(layer, **options):
+    """The layer in one graph; its parameters keep their names."""
+    fast = torch.compile(layer, fullgraph=True, backend="aot_eager", **options)
+    fast.named_parameters = layer.named_parameters
+    return fast
+
+
+@pytest.mark.parametrize("case", RICH, ids=ids(RICH))
+def test_compiled_equals_eager(case):
+    layer = case.make(batch_first=case.kind is GRU, **STACKED)
+    data = sample(layer)
+    first = layer.batch_first
+    x, reset = (data.x.transpose(0, 1), data.reset.T) if first else (data.x, data.reset)
+    request = {"lengths": data.lengths, "reset": reset, "return_all": "gates"}
+    expected = solve(layer, x, data.hx, **request)
+    assert_agree(solve(compiled(layer), x, data.hx, **request), expected)
+
+
+@pytest.mark.parametrize("case", [PLAIN[2], USERS], ids=ids([PLAIN[2], USERS]))
+def test_compiled_without_requests(case):
+    """A user's cell is unrolled by the compiler; lengths need to look at numbers, and break it."""
+    layer = case.make()
+    data = sample(layer)
+    fast = compiled(layer)
+    assert_agree(solve(fast, data.x, data.hx), solve(layer, data.x, data.hx))
+    assert_agree(solve(fast, data.x), solve(layer, data.x))
+
+
+def test_one_graph_serves_every_size_and_training():
+    layer = Case(LSTM, {"recurrent_dropout": 0.5, "weight_drop": 0.5}).make(dropout=0.5, **STACKED)
+    fast = compiled(layer, dynamic=True)
+    for steps, rows in ((5, 3), (9, 4), (2, 7)):
+        data = sample(layer, steps=steps, rows=rows)
+        found = fast(data.x, data.hx, lengths=data.lengths)[0]
+        assert_near(found, layer(data.x, data.hx, lengths=data.lengths)[0])
+    y, _ = compiled(layer.train(), dynamic=True)(data.x, data.hx)
+    y.sum().backward()
+    assert layer.weight_hh_l0.grad.any()
+
+
+def test_compiled_under_autocast():
+    layer = Case(LSTM, {"layer_norm": True}).make(dtype=torch.float32)
+    x = sample(layer).x.float()
+    with torch.autocast("cpu", torch.bfloat16):
+        found, expected = compiled(layer)(x)[0], layer(x)[0]
+    assert found.dtype == torch.bfloat16
+    assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("case", RICH, ids=ids(RICH))
+def test_export_with_dynamic_time_and_batch(case):
+    layer = case.make(**STACKED)
+    data = sample(layer)
+    steps, rows = Dim("steps", min=2), Dim("rows", min=2)
+    program = torch.export.export(
+        layer,
+        (data.x, data.hx),
+        {"lengths": data.lengths, "reset": data.reset},
+        dynamic_shapes={
+            "input": {0: steps, 1: rows},
+            "hx": _each(data.hx, {1: rows}),
+            "lengths": {0: rows},
+            "reset": {0: steps, 1: rows},
+        },
+    )
+    other = sample(layer, steps=9, rows=4, seed=2)
+    request = {"lengths": other.lengths, "reset": other.reset}
+    y, state = program.module()(other.x, other.hx, **request)
+    expected, last = layer(other.x, other.hx, **request)
+    assert_near(y, expected)
+    for part, want in zip(leaves(state), leaves(last), strict=True):
+        assert_near(part, want)
+
+
+def test_export_of_a_users_cell_with_a_dynamic_batch():
+    layer = USERS.make()
+    data = sample(layer)
+    shapes = {"input": {1: Dim("rows", min=2)}}
+    program = torch.export.export(layer, (data.x,), dynamic_shapes=shapes)
+    x = torch.randn(5, 4, INPUT, dtype=torch.float64)
+    assert_near(program.module()(x)[0], layer(x)[0])
+
+
+def _each(state, shapes):
+    """`shapes` in place of each tensor of `state`."""
+    if isinstance(state, torch.Tensor):
+        return shapes
+    return tuple(_each(part, shapes) for part in state)
