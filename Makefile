@@ -13,8 +13,7 @@ STDLIB = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("s
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# Passive waiting: where other programs want the cores too, threads that spin would slow each other
-# down tenfold.
+# Passive waiting: where other programs want the cores too, threads that spin slow each other down.
 demo: $(VENV)/.installed  ## train a small model of Python code, less than three minutes, and sample from it
 	OMP_WAIT_POLICY=passive $(BIN)/loopwise train lm --config examples/stdlib.toml --data "$(STDLIB)/*.py" --out $(DEMO) --overwrite
 	$(BIN)/loopwise export $(DEMO) $(DEMO).safetensors --overwrite
