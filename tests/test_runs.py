@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 
 import pytest
 
@@ -113,6 +114,6 @@ def test_a_full_disk_is_told(tmp_path):
     run.metrics_path.symlink_to("/dev/full")
     with pytest.raises(RunError, match=r"metrics\.jsonl: cannot be written: No space left"):
         run.log({"step": 1})
-    run.config_path.with_suffix(".tmp").symlink_to("/dev/full")
+    (run.path / f"config.toml.{os.getpid()}.tmp").symlink_to("/dev/full")
     with pytest.raises(RunError, match=r"config\.toml: cannot be written: No space left"):
         run.write_config(CONFIG)

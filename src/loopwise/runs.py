@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from loopwise.errors import RunError
+from loopwise.files import write_atomically
 
 
 @dataclass(frozen=True)
@@ -97,10 +98,8 @@ class Run:
         Raises:
             RunError: it cannot be written.
         """
-        fresh = self.config_path.with_suffix(".tmp")
         try:
-            fresh.write_text(toml, encoding="utf-8")
-            fresh.replace(self.config_path)
+            write_atomically(self.config_path, toml.encode())
         except OSError as error:
             raise RunError(f"{self.config_path}: cannot be written: {error.strerror}") from None
 

@@ -221,6 +221,8 @@ def test_options_that_do_not_fit_the_unit_are_errors(unit, options, message):
         ({"format": 1, "unit": "words", "words": ["<unk>", "<eos>", "a", "a"]}, "entry 3, 'a'"),
         ({"format": 1, "unit": "words", "words": ["<unk>", "<eos>", "a b"]}, "entry 2, 'a b'"),
         ({"format": 1, "unit": "words", "words": ["<unk>", "<eos>", [1]]}, r"entry 2, \[1\]"),
+        ({"format": 1, "unit": "chars", "characters": "a\ud800"}, "lone surrogates"),
+        ({"format": 1, "unit": "words", "words": ["<unk>", "<eos>", "a\udce9"]}, "entry 2"),
         ({"format": 1, "unit": "bpe", "tokenizer": 1}, "'tokenizer' is of type int"),
         ({"format": 1, "unit": "bpe", "tokenizer": "{}"}, "'tokenizer' is not a tokenizer"),
     ],

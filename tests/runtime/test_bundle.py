@@ -110,7 +110,7 @@ def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     def fail(descriptor):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("loopwise.runtime.bundle.os.fsync", fail)
+    monkeypatch.setattr("loopwise.files.os.fsync", fail)
     with pytest.raises(BundleError, match="No space left"):
         write_bundle(path, dataclasses.replace(golden(), info={}))
     assert path.read_bytes() == before
@@ -123,6 +123,10 @@ def test_write_refuses_what_could_not_be_read(tmp_path):
     for wrong in (
         lacking,
         dataclasses.replace(golden(), model={}),
+        dataclasses.replace(golden(), model=None),
+        dataclasses.replace(golden(), task=None),
+        dataclasses.replace(golden(), codec=[]),
+        dataclasses.replace(golden(), info="trained"),
         dataclasses.replace(golden(), info={"loss": float("nan")}),
         dataclasses.replace(golden(), info={"when": object()}),
     ):

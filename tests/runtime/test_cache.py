@@ -73,6 +73,11 @@ def test_memory_keeps_only_the_window():
         {"interpolation": 1.0},
         {"interpolation": -0.1},
         {"interpolation": math.nan},
+        {"size": 2.5},
+        {"size": True},
+        {"size": None},
+        {"theta": "0.3"},
+        {"interpolation": "0.1"},
     ],
 )
 def test_options_are_checked(wrong):

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loopwise.codec.search import Sampling
 from loopwise.errors import ConfigError
-from loopwise.runtime.generation import until
+from loopwise.runtime.generation import sample_pieces, until
 from loopwise.runtime.language_model import LoadedLanguageModel
 from runtime.tiny import CODECS, bundle, loaded
 
@@ -45,6 +46,16 @@ def test_pieces_join_to_the_text_and_seeds_fix_it(codec):
     assert len(pieces) > 5
     assert text != model.generate("the ", 40, seed=5)
     assert model.generate("the ", 40) != model.generate("the ", 40)
+
+
+def test_the_model_is_not_run_beyond_the_last_token():
+    model = MODELS["bytes"]
+    session, expected = model.stream(), model.stream()
+    rng = np.random.default_rng(0)
+    text = "".join(sample_pieces(session, model.codec, "ab", 1, Sampling(), rng))
+    assert len(text) == 1
+    expected.feed(model.codec.encode_text("ab"))
+    assert session.snapshot() == expected.snapshot()
 
 
 def test_empty_prompt_is_the_start():
@@ -113,6 +124,8 @@ def test_until_holds_back_no_more_than_it_must(pieces, stop):
         ({"top_k": -1}, "top_k"),
         ({"top_p": 0.0}, "top_p"),
         ({"seed": -1}, "seed=-1"),
+        ({"length": 2.5}, "length=2.5"),
+        ({"seed": "1"}, "seed='1'"),
         ({"stop": ""}, "stop=''"),
     ],
 )

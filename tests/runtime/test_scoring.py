@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loopwise.codec.corpus import Source
-from loopwise.codec.search import log_softmax
 from loopwise.errors import DataError
 from loopwise.runtime.cache import CacheMemory, NeuralCache
 from loopwise.runtime.modules import CHUNK
@@ -22,11 +21,11 @@ LONG = "the cat sat\nthe mat é漢\n" * 60
 def by_steps(model, text):
     """The log-probabilities of the tokens of a text, by one session step for each."""
     ids = model.codec.encode_text(text).tolist()
-    session = model.stream()
-    return [
-        float(log_softmax(session.push(before))[i])
-        for before, i in zip([model.codec.start, *ids], ids, strict=False)
-    ]
+    session, scores = model.stream(), []
+    for before, i in zip([model.codec.start, *ids], ids, strict=False):
+        logits = session.push(before)
+        scores.append(float(logits[i] - np.logaddexp.reduce(logits)))
+    return scores
 
 
 @pytest.mark.parametrize("codec", CODECS)

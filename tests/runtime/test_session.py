@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.numpy import save
 
 from loopwise.errors import DataError
 from loopwise.runtime.modules import CHUNK
@@ -100,8 +101,34 @@ def test_damaged_snapshots_are_refused():
     assert session.snapshot() == kept
 
 
+@pytest.mark.parametrize("label", ["[]", "1", "null", '"x"', "[" * 200_000, "{}"], ids=len)
+def test_labels_of_another_kind_are_refused(label):
+    with pytest.raises(DataError, match="snapshot"):
+        MODELS["lstm"].stream().restore(save({}, {"loopwise-session": label}))
+
+
+def test_snapshots_may_be_any_bytes():
+    session = MODELS["lstm"].stream()
+    session.push(IDS)
+    kept = session.snapshot()
+    for snapshot in (bytearray(kept), memoryview(kept)):
+        session.reset()
+        session.restore(snapshot)
+        assert session.snapshot() == kept
+    for wrong in (None, 3, kept.hex()):
+        with pytest.raises(DataError, match="not a snapshot"):
+            session.restore(wrong)
+
+
+@pytest.mark.parametrize("ids", [[1, 2, 3], (1, 2, 3), range(1, 4), [1], 1], ids=repr)
+def test_feed_takes_what_push_takes(ids):
+    fed, pushed = MODELS["lstm"].stream(), MODELS["lstm"].stream()
+    close(fed.feed(ids), np.atleast_2d(pushed.push(ids))[-1])
+    assert fed.snapshot() == pushed.snapshot()
+
+
 @pytest.mark.parametrize(
-    "wrong", [-1, 256, [1, -1], [1, 256], [[1]], 1.0, [1.5], True, "a"], ids=repr
+    "wrong", [-1, 256, [1, -1], [1, 256], [[1]], [[]], 1.0, [1.5], True, "a"], ids=repr
 )
 def test_wrong_ids_leave_the_state(wrong):
     session = MODELS["rnn"].stream()
@@ -109,13 +136,21 @@ def test_wrong_ids_leave_the_state(wrong):
     before = session.snapshot()
     with pytest.raises(DataError, match="token id"):
         session.push(wrong if isinstance(wrong, int) else np.array(wrong))
+    with pytest.raises(DataError, match="token id"):
+        session.feed(wrong)
     assert session.snapshot() == before
+
+
+def test_rows_of_different_lengths_are_refused():
+    with pytest.raises(DataError, match="token ids must be integers"):
+        MODELS["rnn"].stream().push([[1], [1, 2]])
 
 
 def test_empty_push_and_feed():
     session = MODELS["lstm"].stream()
     before = session.snapshot()
-    assert session.push(np.zeros(0, np.int32)).shape == (0, 256)
-    assert session.snapshot() == before
-    with pytest.raises(DataError, match="at least one"):
-        session.feed(np.zeros(0, np.int32))
+    for empty in (np.zeros(0, np.int32), []):
+        assert session.push(empty).shape == (0, 256)
+        assert session.snapshot() == before
+        with pytest.raises(DataError, match="at least one"):
+            session.feed(empty)

@@ -1,13 +1,13 @@
 """Checkpoints: what is saved comes back, and nothing damaged is ever loaded."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 import torch
 
 from loopwise.errors import CheckpointError
-from loopwise.train import checkpoints
 from loopwise.train.checkpoints import Checkpoint, best, find, list_checkpoints, load, prune, save
 
 
@@ -84,21 +84,26 @@ def test_a_newer_format_is_named(folder):
 def test_a_kill_while_saving_leaves_the_older_one(tmp_path, monkeypatch, dies_at):
     """Stop at each write, sync and rename in turn: the latest checkpoint is always a sound one."""
     save(tmp_path, make(100))
-    calls = 0
+    calls, unlink = 0, Path.unlink
+
+    def unlink_while_alive(path, **options):
+        if calls <= dies_at:
+            unlink(path, **options)
 
     def count(original):
         def wrapped(*args):
             nonlocal calls
             calls += 1
             if calls > dies_at:
-                raise KeyboardInterrupt  # as sudden as a kill: nothing of ours catches it
+                raise KeyboardInterrupt  # as sudden as a kill: nothing works from here on
             return original(*args)
 
         return wrapped
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoints.os, "fsync", count(checkpoints.os.fsync))
+        patch.setattr(os, "fsync", count(os.fsync))
         patch.setattr(Path, "replace", count(Path.replace))
+        patch.setattr(Path, "unlink", unlink_while_alive)
         try:
             save(tmp_path, make(200))
         except KeyboardInterrupt:
@@ -146,7 +151,7 @@ def test_a_full_disk_is_reported_with_the_file(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoints.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(CheckpointError, match=r"step-00000001\.json.*No space left"):
         save(tmp_path, make(1))
 

@@ -52,7 +52,7 @@ class TextCodec(ABC):
     unknown: int | None
 
     def encode(self, source: Source) -> NDArray[np.int32]:
-        """Return the ids ``[T]`` of a whole text.
+        """The ids ``[T]`` of a whole text.
 
         Raises:
             DataError: if the codec needs UTF-8 and the source is not; names the offset.
@@ -61,7 +61,7 @@ class TextCodec(ABC):
 
     @abstractmethod
     def encode_text(self, text: str) -> NDArray[np.int32]:
-        """Return the ids ``[T]`` of a piece of text, such as a prompt.
+        """The ids ``[T]`` of a piece of text, such as a prompt.
 
         Raises:
             DataError: if the text holds a lone surrogate, which is no character, and the codec
@@ -70,7 +70,7 @@ class TextCodec(ABC):
 
     @abstractmethod
     def decode(self, ids: TokenIds) -> str:
-        """Return the text of ids ``[T]``; bytes that are not UTF-8 become U+FFFD.
+        """The text of ids ``[T]``; bytes that are not UTF-8 become U+FFFD.
 
         Raises:
             DataError: if an id is not in the vocabulary.
@@ -78,7 +78,7 @@ class TextCodec(ABC):
 
     @abstractmethod
     def token(self, token_id: int) -> str:
-        r"""Return one token in printable form, such as ``the``, ``\n`` or ``\xc3``.
+        r"""One token in printable form, such as ``the``, ``\n`` or ``\xc3``.
 
         Raises:
             DataError: if the id is not in the vocabulary.
@@ -86,18 +86,18 @@ class TextCodec(ABC):
 
     @abstractmethod
     def decoder(self) -> StreamDecoder:
-        """Return a decoder at the start of a text."""
+        """A decoder at the start of a text."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return what `codec_from_json` needs to rebuild this codec, as JSON values."""
+        """What `codec_from_json` needs to rebuild this codec, as JSON values."""
         return {"format": FORMAT, "unit": self.unit, **self.vocabulary_json()}
 
     @abstractmethod
     def vocabulary_json(self) -> dict[str, Any]:
-        """Return the part of `to_json` that is particular to the unit."""
+        """The part of `to_json` that is particular to the unit."""
 
     def checked(self, ids: TokenIds) -> list[int]:
-        """Return ids ``[T]`` as a list.
+        """Ids ``[T]`` as a list.
 
         Raises:
             DataError: if one is not an integer in ``[0, size)``; names its position.
@@ -116,7 +116,7 @@ class TextCodec(ABC):
         return array.tolist()
 
     def checked_id(self, token_id: int) -> int:
-        """Return the id; raises DataError if it is not in ``[0, size)``."""
+        """The id; raises DataError if it is not in ``[0, size)``."""
         if not 0 <= token_id < self.size:
             raise self._outside(token_id)
         return token_id
@@ -129,7 +129,7 @@ class TextCodec(ABC):
 
 
 def encode_utf8(text: str) -> bytes:
-    """Return the text as UTF-8; raises DataError if it holds a lone surrogate."""
+    """The text as UTF-8; raises DataError if it holds a lone surrogate."""
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError as error:
@@ -139,13 +139,18 @@ def encode_utf8(text: str) -> bytes:
         ) from None
 
 
+def has_surrogate(text: str) -> bool:
+    """Whether the text holds a lone surrogate, which JSON can spell but no text file can hold."""
+    return any("\ud800" <= character <= "\udfff" for character in text)
+
+
 def printable(text: str) -> str:
-    r"""Return the text with characters that cannot be printed as escapes such as ``\n``."""
+    r"""The text with characters that cannot be printed as escapes such as ``\n``."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def json_field(described: Mapping[str, Any], key: str, kind: type[_T]) -> _T:
-    """Return ``described[key]``; raises DataError if it is missing or not of this kind."""
+    """``described[key]``; raises DataError if it is missing or not of this kind."""
     value = described.get(key)
     if not isinstance(value, kind):
         found = f"is of type {type(value).__name__}" if key in described else "is missing"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+import json
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,33 +24,59 @@ DEFAULT_SIZE = 8000
 _ALPHABET_SIZE = 256
 _LINES_AT_ONCE = 4096  # bounds the memory of a batch; the result does not depend on it
 
+# Our decoding does not need the decoder; other readers of the JSON do.
+_BYTE_LEVEL = {"type": "ByteLevel", "trim_offsets": True, "use_regex": True}
+_FIXED = {
+    "version": "1.0",
+    "truncation": None,
+    "padding": None,
+    "added_tokens": [],
+    "normalizer": None,
+    "pre_tokenizer": {**_BYTE_LEVEL, "add_prefix_space": False},
+    "post_processor": None,
+    "decoder": {**_BYTE_LEVEL, "add_prefix_space": True},
+}
+_FIXED_MODEL = {
+    "type": "BPE",
+    "dropout": None,
+    "unk_token": None,
+    "continuing_subword_prefix": None,
+    "end_of_word_suffix": None,
+    "fuse_unk": False,
+    "byte_fallback": False,
+    "ignore_merges": False,
+}
+
 
 class BpeCodec(ByteLevelCodec):
     r"""Byte-level BPE as in GPT-2, line by line, so that no token reaches beyond a ``\n``.
 
     Args:
-        tokenizer_json: what ``Tokenizer.to_str`` of the package `tokenizers` gave.
+        tokenizer_json: a tokenizer in the JSON of the package `tokenizers`, as `train_bpe` makes
+            it. Only the vocabulary and the merges are free.
 
     Raises:
         MissingExtraError: if `tokenizers` is not installed.
-        DataError: if the string is no tokenizer, or not one whose tokens cover every byte.
+        DataError: if the string is anything else, or if its tokens do not cover every byte.
     """
 
     unit = "bpe"
 
     def __init__(self, tokenizer_json: str):
-        self._tokenizer = _load(tokenizer_json)
-        self._json = tokenizer_json
-        pieces = _pieces(self._tokenizer)
+        vocabulary, merges = _parse(tokenizer_json)
+        pieces = _pieces(vocabulary)
+        _check_merges(vocabulary, merges)
         super().__init__(pieces, start=pieces.index(b"\n"))
+        self._json = _described(vocabulary, merges)
+        self._tokenizer = _load(self._json)
 
     @classmethod
     def from_json(cls, described: Mapping[str, Any]) -> BpeCodec:
-        """Return the codec that `to_json` described; raises DataError if it cannot be one."""
+        """The codec that `to_json` described; raises DataError if it cannot be one."""
         return cls(json_field(described, "tokenizer", str))
 
     def encode_text(self, text: str) -> NDArray[np.int32]:
-        r"""Return the ids ``[T]``; the text up to a ``\n`` encodes alike whatever follows."""
+        r"""The ids ``[T]``; the text up to a ``\n`` encodes alike whatever follows."""
         encode_utf8(text)  # tokenizers would fail on a lone surrogate without saying where
         ids, lines = array("i"), _lines(text)
         while batch := list(islice(lines, _LINES_AT_ONCE)):
@@ -58,8 +85,64 @@ class BpeCodec(ByteLevelCodec):
         return np.array(ids, np.int32)
 
     def vocabulary_json(self) -> dict[str, Any]:
-        """Return the `tokenizer`, in the JSON of the package `tokenizers`."""
+        """The `tokenizer`, in the JSON of the package `tokenizers`."""
         return {"tokenizer": self._json}
+
+
+def _described(vocabulary: Any, merges: Any) -> str:
+    """The JSON of a tokenizer, the same whatever version of `tokenizers` trained it."""
+    model = {**_FIXED_MODEL, "vocab": vocabulary, "merges": merges}
+    return json.dumps({**_FIXED, "model": model}, ensure_ascii=False, separators=(",", ":"))
+
+
+def _parse(tokenizer_json: str) -> tuple[dict[str, int], list[list[str]]]:
+    """The vocabulary and the merges, after a check of all else.
+
+    `tokenizers` must see nothing from a stranger: some options let it abort the whole process.
+    """
+    try:
+        described: Any = json.loads(tokenizer_json)
+        model = described.pop("model")
+        vocabulary, merges = model.pop("vocab"), model.pop("merges")
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise DataError(f"codec 'bpe': 'tokenizer' is not a tokenizer ({error!r})") from None
+    for given, fixed in ((described, _FIXED), (model, _FIXED_MODEL)):
+        for key in sorted(given.keys() | fixed.keys()):
+            if key not in given or key not in fixed or given[key] != fixed[key]:
+                raise DataError(f"codec 'bpe': {key!r} of the tokenizer is not as loopwise sets it")
+    return vocabulary, merges
+
+
+def _pieces(vocabulary: Any) -> list[bytes]:
+    """The bytes of each token, in the order of the ids."""
+    if not isinstance(vocabulary, dict):
+        raise DataError("codec 'bpe': the vocabulary of the tokenizer is not an object")
+    ids = cast(dict[str, Any], vocabulary)
+    if any(type(i) is not int for i in ids.values()) or sorted(ids.values()) != [*range(len(ids))]:
+        raise DataError("codec 'bpe': the ids of the tokenizer are not 0, 1, 2, ...")
+    alphabet = {char: value for value, char in enumerate(_byte_alphabet())}
+    try:
+        tokens = sorted(ids, key=ids.__getitem__)
+        pieces = [bytes([alphabet[char] for char in token]) for token in tokens]
+    except KeyError as error:
+        raise DataError(f"codec 'bpe': {error} in a token stands for no byte") from None
+    missing = {bytes([value]) for value in range(_ALPHABET_SIZE)} - set(pieces)
+    if missing:
+        raise DataError(f"codec 'bpe': {len(missing)} bytes have no token, {min(missing)!r} first")
+    if b"" in pieces:
+        raise DataError("codec 'bpe': a token is empty")
+    return pieces
+
+
+def _check_merges(vocabulary: Mapping[str, int], merges: Any) -> None:
+    if not isinstance(merges, list):
+        raise DataError("codec 'bpe': the merges of the tokenizer are not a list")
+    for n, merge in enumerate(cast(list[Any], merges)):
+        match merge:
+            case [str(left), str(right)] if {left, right, left + right} <= vocabulary.keys():
+                pass
+            case _:
+                raise DataError(f"codec 'bpe': merge {n}, {merge!r}, is no pair that makes a token")
 
 
 def _load(tokenizer_json: str) -> Tokenizer:
@@ -67,42 +150,23 @@ def _load(tokenizer_json: str) -> Tokenizer:
         from tokenizers import Tokenizer
     except ImportError:
         raise MissingExtraError("text", "The codec 'bpe'") from None
-    try:
-        return Tokenizer.from_str(tokenizer_json)
-    except Exception as error:  # the package raises nothing more specific
-        raise DataError(f"codec 'bpe': 'tokenizer' is not a tokenizer ({error})") from error
+    return Tokenizer.from_str(tokenizer_json)
 
 
 def _lines(text: str) -> Iterator[str]:
-    r"""Return the lines with their ends; unlike `str.splitlines`, only ``\n`` ends one."""
+    r"""The lines with their ends; unlike `str.splitlines`, only ``\n`` ends one."""
     return iter(io.StringIO(text, newline="\n"))
 
 
-def _pieces(tokenizer: Tokenizer) -> list[bytes]:
-    """Return the bytes of each token, in the order of the ids."""
-    vocabulary = sorted(tokenizer.get_vocab().items(), key=lambda item: item[1])
-    if [i for _, i in vocabulary] != list(range(len(vocabulary))):
-        raise DataError("codec 'bpe': the ids of the tokenizer are not 0, 1, 2, ...")
-    alphabet = {char: value for value, char in enumerate(_byte_alphabet())}
-    try:
-        pieces = [bytes([alphabet[char] for char in token]) for token, _ in vocabulary]
-    except KeyError as error:
-        raise DataError(f"codec 'bpe': {error} in a token stands for no byte") from None
-    missing = {bytes([value]) for value in range(_ALPHABET_SIZE)} - set(pieces)
-    if missing:
-        raise DataError(f"codec 'bpe': {len(missing)} bytes have no token, {min(missing)!r} first")
-    return pieces
-
-
 def _byte_alphabet() -> list[str]:
-    """Return the visible character for each byte, as in GPT-2 (`bytes_to_unicode`)."""
+    """The visible character for each byte, as in GPT-2 (`bytes_to_unicode`)."""
     visible = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     others = iter(range(_ALPHABET_SIZE, 2 * _ALPHABET_SIZE))
     return [chr(value if value in visible else next(others)) for value in range(_ALPHABET_SIZE)]
 
 
 def train_bpe(sources: Sequence[Source], vocab_size: int, min_count: int) -> BpeCodec:
-    """Return the codec that merges the most frequent pairs in `sources`.
+    """The codec that merges the most frequent pairs in `sources`.
 
     Args:
         sources: texts in UTF-8.
@@ -114,12 +178,11 @@ def train_bpe(sources: Sequence[Source], vocab_size: int, min_count: int) -> Bpe
         MissingExtraError: if `tokenizers` is not installed.
     """
     try:
-        from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+        from tokenizers import Tokenizer, models, pre_tokenizers, trainers
     except ImportError:
         raise MissingExtraError("text", "The codec 'bpe'") from None
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()  # ours does not need it; other readers of the JSON do
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size or DEFAULT_SIZE,
         min_frequency=min_count,
@@ -128,4 +191,5 @@ def train_bpe(sources: Sequence[Source], vocab_size: int, min_count: int) -> Bpe
     )
     lines = chain.from_iterable(_lines(source.text()) for source in sources)
     tokenizer.train_from_iterator(lines, trainer)
-    return BpeCodec(tokenizer.to_str())
+    model = json.loads(tokenizer.to_str())["model"]
+    return BpeCodec(_described(model["vocab"], model["merges"]))

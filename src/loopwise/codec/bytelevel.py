@@ -21,17 +21,17 @@ class ByteLevelCodec(TextCodec):
         self.unknown = None
 
     def decode(self, ids: TokenIds) -> str:
-        """Return the text of ids ``[T]``; what is not UTF-8 becomes U+FFFD."""
+        """The text of ids ``[T]``; what is not UTF-8 becomes U+FFFD."""
         pieces = self.pieces
         return b"".join([pieces[i] for i in self.checked(ids)]).decode("utf-8", "replace")
 
     def token(self, token_id: int) -> str:
-        r"""Return the text of the token, a byte of a split character as ``\xc3``."""
+        r"""The text of the token, a byte of a split character as ``\xc3``."""
         piece = self.pieces[self.checked_id(token_id)]
         return printable(piece.decode("utf-8", "backslashreplace"))
 
     def decoder(self) -> StreamDecoder:
-        """Return a decoder that holds back incomplete characters."""
+        """A decoder that holds back incomplete characters."""
         return _Utf8Decoder(self)
 
 
@@ -59,18 +59,18 @@ class ByteCodec(ByteLevelCodec):
 
     @classmethod
     def from_json(cls, described: Mapping[str, Any]) -> "ByteCodec":
-        """Return the codec; there is nothing to read."""
+        """The codec; there is nothing to read."""
         del described
         return cls()
 
     def encode(self, source: Source) -> NDArray[np.int32]:
-        """Return the ids ``[T]``, the bytes themselves; UTF-8 or not."""
+        """The ids ``[T]``, the bytes themselves; UTF-8 or not."""
         return np.frombuffer(source.data, np.uint8).astype(np.int32)
 
     def encode_text(self, text: str) -> NDArray[np.int32]:
-        """Return the ids ``[T]``, the bytes of the text in UTF-8."""
+        """The ids ``[T]``, the bytes of the text in UTF-8."""
         return np.frombuffer(encode_utf8(text), np.uint8).astype(np.int32)
 
     def vocabulary_json(self) -> dict[str, Any]:
-        """Return nothing: there is only one such codec."""
+        """Nothing: there is only one such codec."""
         return {}

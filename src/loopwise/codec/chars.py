@@ -6,7 +6,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from loopwise.codec.base import StreamDecoder, TextCodec, TokenIds, json_field, printable
+from loopwise.codec.base import (
+    StreamDecoder,
+    TextCodec,
+    TokenIds,
+    has_surrogate,
+    json_field,
+    printable,
+)
 from loopwise.codec.corpus import Source
 from loopwise.errors import DataError
 
@@ -20,7 +27,7 @@ class CharCodec(TextCodec):
         characters: the known characters, in the order of their code points; ids count from 1.
 
     Raises:
-        DataError: if `characters` is empty or not strictly ascending.
+        DataError: if `characters` is empty, not strictly ascending or holds a lone surrogate.
     """
 
     unit = "chars"
@@ -29,6 +36,8 @@ class CharCodec(TextCodec):
         points = _code_points(characters)
         if not characters or (points[1:] <= points[:-1]).any():
             raise DataError("codec 'chars': characters must be distinct, ascending, at least one")
+        if has_surrogate(characters):
+            raise DataError("codec 'chars': characters must not be lone surrogates")
         self.characters = characters
         self.size = 1 + len(characters)
         self.start = characters.find("\n") + 1
@@ -40,28 +49,28 @@ class CharCodec(TextCodec):
 
     @classmethod
     def from_json(cls, described: Mapping[str, Any]) -> "CharCodec":
-        """Return the codec that `to_json` described; raises DataError if it cannot be one."""
+        """The codec that `to_json` described; raises DataError if it cannot be one."""
         return cls(json_field(described, "characters", str))
 
     def encode_text(self, text: str) -> NDArray[np.int32]:
-        """Return the ids ``[T]``, one for each code point."""
+        """The ids ``[T]``, one for each code point."""
         return self._ids[np.minimum(_code_points(text), len(self._ids) - 1)]
 
     def decode(self, ids: TokenIds) -> str:
-        """Return the text of ids ``[T]``, U+FFFD for the unknown."""
+        """The text of ids ``[T]``, U+FFFD for the unknown."""
         text = self._text
         return "".join([text[i] for i in self.checked(ids)])
 
     def token(self, token_id: int) -> str:
-        """Return the character, escaped where it cannot be printed; ``<unk>`` for id 0."""
+        """The character, escaped where it cannot be printed; ``<unk>`` for id 0."""
         return "<unk>" if token_id == _UNKNOWN else printable(self._text[self.checked_id(token_id)])
 
     def decoder(self) -> StreamDecoder:
-        """Return a decoder; every character is certain at once."""
+        """A decoder; every character is certain at once."""
         return _CharDecoder(self, self._text)
 
     def vocabulary_json(self) -> dict[str, Any]:
-        """Return the `characters`, ascending."""
+        """The `characters`, ascending."""
         return {"characters": self.characters}
 
 
@@ -82,7 +91,7 @@ def _code_points(text: str) -> NDArray[np.uint32]:
 
 
 def train_chars(sources: Sequence[Source], vocab_size: int, min_count: int) -> CharCodec:
-    """Return the codec of the characters in `sources`.
+    """The codec of the characters in `sources`.
 
     Args:
         sources: texts in UTF-8.

@@ -28,7 +28,7 @@ class Source:
     data: bytes
 
     def text(self) -> str:
-        """Return the data read as UTF-8, unchanged: no byte order mark or line end is altered.
+        """The data read as UTF-8, unchanged: no byte order mark or line end is altered.
 
         Raises:
             DataError: if the data is not UTF-8; names the source, offset and line of the first
@@ -126,7 +126,7 @@ def _read_glob(pattern: str) -> list[Source]:
 
 
 def _nearest(path: str) -> str:
-    """Return a hint with the existing name that resembles the first missing part of `path`."""
+    """A hint with the existing name that resembles the first missing part of `path`."""
     folder, name = os.path.split(path.rstrip(os.sep))
     while folder and not os.path.isdir(folder):
         folder, name = os.path.split(folder)

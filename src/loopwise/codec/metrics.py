@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 
 def perplexity(nats_per_token: float) -> float:
-    """Return e to the mean negative log likelihood of a token; inf where that overflows."""
+    """``exp`` of the mean negative log likelihood of a token; inf where that overflows."""
     try:
         return math.exp(nats_per_token)
     except OverflowError:
@@ -13,7 +13,7 @@ def perplexity(nats_per_token: float) -> float:
 
 
 def bits(nats: float) -> float:
-    """Return nats in bits."""
+    """Nats in bits."""
     return nats / math.log(2)
 
 

@@ -1,12 +1,12 @@
 """Choosing the next token from logits."""
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from loopwise.codec.numbers import is_integer, is_number
 from loopwise.errors import ConfigError, DataError, ShapeError
 
 
@@ -29,12 +29,12 @@ class Sampling:
     top_p: float = 1.0
 
     def __post_init__(self):
-        if not (math.isfinite(self.temperature) and self.temperature >= 0):
-            raise ConfigError(f"temperature={self.temperature}: must be finite and at least 0")
-        if self.top_k < 0:
-            raise ConfigError(f"top_k={self.top_k}: must be at least 1, or 0 for all tokens")
-        if not 0 < self.top_p <= 1:
-            raise ConfigError(f"top_p={self.top_p}: must be above 0 and at most 1")
+        if not (is_number(self.temperature) and self.temperature >= 0):
+            raise ConfigError(f"temperature={self.temperature!r}: must be finite and at least 0")
+        if not (is_integer(self.top_k) and self.top_k >= 0):
+            raise ConfigError(f"top_k={self.top_k!r}: must be at least 1 and whole, or 0 for all")
+        if not (is_number(self.top_p) and 0 < self.top_p <= 1):
+            raise ConfigError(f"top_p={self.top_p!r}: must be above 0 and at most 1")
 
 
 def sample(logits: NDArray[Any], options: Sampling, rng: np.random.Generator) -> int:
@@ -61,27 +61,6 @@ def sample(logits: NDArray[Any], options: Sampling, rng: np.random.Generator) ->
     return int(cumulative.searchsorted(rng.random() * cumulative[-1], side="right"))
 
 
-def greedy(logits: NDArray[Any]) -> int:
-    """Return the most likely token of logits ``[V]``, the first of equals.
-
-    Raises:
-        ShapeError: if `logits` is no vector or is empty.
-        DataError: if it holds NaN or +inf, or nothing but -inf.
-    """
-    return int(_checked(logits).argmax())
-
-
-def log_softmax(logits: NDArray[Any], axis: int = -1) -> NDArray[Any]:
-    """Return the log probabilities along `axis`, in the floating type of `logits`.
-
-    A line of nothing but -inf has no distribution and gives NaN.
-    """
-    scores = np.asarray(logits)
-    with np.errstate(invalid="ignore"):
-        shifted = scores - scores.max(axis=axis, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=axis, keepdims=True))
-
-
 def _checked(logits: NDArray[Any]) -> NDArray[np.float64]:
     scores = np.asarray(logits, np.float64)
     if scores.ndim != 1 or not scores.size:
@@ -95,7 +74,7 @@ def _checked(logits: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def _weights(scores: NDArray[np.float64], temperature: float) -> NDArray[np.float64]:
-    """Return what is proportional to the probabilities, 1 for the most likely token."""
+    """What is proportional to the probabilities, 1 for the most likely token."""
     with np.errstate(over="ignore"):  # a tiny temperature may give -inf, which is right
         return np.exp((scores - scores.max()) / temperature)
 
@@ -103,7 +82,7 @@ def _weights(scores: NDArray[np.float64], temperature: float) -> NDArray[np.floa
 def _restrict(
     weights: NDArray[np.float64], scores: NDArray[np.float64], options: Sampling
 ) -> NDArray[np.float64]:
-    """Return the weights with 0 for the tokens that `top_k` and `top_p` exclude."""
+    """The weights with 0 for the tokens that `top_k` and `top_p` exclude."""
     if not options.top_k and options.top_p == 1:
         return weights
     # By score, as different scores may have equal weights; then top_k=1 is greedy to the last bit.

@@ -26,7 +26,7 @@ UNITS = tuple(_READERS)
 def train_codec(
     unit: str, sources: Sequence[Source], *, vocab_size: int = 0, min_count: int = 1
 ) -> TextCodec:
-    """Return a codec with the vocabulary of some texts.
+    """A codec with the vocabulary of some texts.
 
     Args:
         unit: ``"bytes"``, ``"chars"``, ``"words"`` or ``"bpe"``.
@@ -62,7 +62,7 @@ def _check_limits(unit: str, vocab_size: int, min_count: int) -> None:
 
 
 def codec_from_json(described: object) -> TextCodec:
-    """Return the codec that `TextCodec.to_json` described.
+    """The codec that `TextCodec.to_json` described.
 
     Args:
         described: JSON values, from a source that need not be trusted.

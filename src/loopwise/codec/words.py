@@ -9,7 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from loopwise.codec.base import StreamDecoder, TextCodec, TokenIds, json_field, printable
+from loopwise.codec.base import (
+    StreamDecoder,
+    TextCodec,
+    TokenIds,
+    has_surrogate,
+    json_field,
+    printable,
+)
 from loopwise.codec.corpus import Source
 from loopwise.errors import DataError
 
@@ -30,8 +37,8 @@ class WordCodec(TextCodec):
         words: the vocabulary, ``<unk>`` and ``<eos>`` first.
 
     Raises:
-        DataError: if a word is repeated, holds white space or is no string, or if ``<unk>`` and
-            ``<eos>`` do not come first.
+        DataError: if a word is repeated, holds white space or a lone surrogate, or is no string,
+            or if ``<unk>`` and ``<eos>`` do not come first.
     """
 
     unit = "words"
@@ -46,15 +53,15 @@ class WordCodec(TextCodec):
 
     @classmethod
     def from_json(cls, described: Mapping[str, Any]) -> "WordCodec":
-        """Return the codec that `to_json` described; raises DataError if it cannot be one."""
+        """The codec that `to_json` described; raises DataError if it cannot be one."""
         return cls(json_field(described, "words", list))
 
     def encode(self, source: Source) -> NDArray[np.int32]:
-        """Return the ids ``[T]`` of the words, with ``<eos>`` after every line."""
+        """The ids ``[T]`` of the words, with ``<eos>`` after every line."""
         return self.encode_text(source.text() + "\n")
 
     def encode_text(self, text: str) -> NDArray[np.int32]:
-        """Return the ids ``[T]``, with ``<eos>`` only where a line has its newline."""
+        """The ids ``[T]``, with ``<eos>`` only where a line has its newline."""
         ids, known, unknown = array("i"), self._ids, _UNK
         *lines, rest = text.split("\n")
         for words in _word_lines(lines):
@@ -64,20 +71,20 @@ class WordCodec(TextCodec):
         return np.array(ids, np.int32)
 
     def decode(self, ids: TokenIds) -> str:
-        """Return the words joined by a space, with a newline for ``<eos>``."""
+        """The words joined by a space, with a newline for ``<eos>``."""
         decoder = self.decoder()
         return "".join([decoder.push(i) for i in self.checked(ids)])
 
     def token(self, token_id: int) -> str:
-        """Return the word itself, or ``<unk>`` or ``<eos>``."""
+        """The word itself, or ``<unk>`` or ``<eos>``."""
         return printable(self.words[self.checked_id(token_id)])
 
     def decoder(self) -> StreamDecoder:
-        """Return a decoder; the space comes with the word that follows it."""
+        """A decoder; the space comes with the word that follows it."""
         return _WordDecoder(self)
 
     def vocabulary_json(self) -> dict[str, Any]:
-        """Return the `words`, in the order of the ids."""
+        """The `words`, in the order of the ids."""
         return {"words": list(self.words)}
 
 
@@ -86,7 +93,8 @@ def _check(words: tuple[Any, ...]) -> None:
         raise DataError(f"codec 'words': the vocabulary must begin with {' and '.join(_SPECIAL)}")
     seen: set[str] = set()
     for i, word in enumerate(words):
-        if not isinstance(word, str) or word.split() != [word] or word in seen:
+        is_word = isinstance(word, str) and word.split() == [word] and not has_surrogate(word)
+        if not is_word or word in seen:
             raise DataError(f"codec 'words': entry {i}, {word!r}, is no word or is repeated")
         seen.add(word)
 
@@ -115,7 +123,7 @@ class _WordDecoder(StreamDecoder):
 
 
 def train_words(sources: Sequence[Source], vocab_size: int, min_count: int) -> WordCodec:
-    """Return the codec of the words in `sources`, by falling frequency, then by alphabet.
+    """The codec of the words in `sources`, by falling frequency, then by alphabet.
 
     Args:
         sources: texts in UTF-8.

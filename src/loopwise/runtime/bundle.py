@@ -20,6 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from loopwise.errors import BundleError
+from loopwise.files import write_atomically
 from loopwise.runtime.description import parse_description
 
 FORMAT = 1
@@ -72,19 +73,22 @@ def write_bundle(path: str | os.PathLike[str], bundle: Bundle) -> None:
         bundle: the content; it is checked as `read_bundle` would check it.
 
     Raises:
-        BundleError: tensors that do not fit the description, content that JSON cannot hold, or a
-            file that cannot be written.
+        BundleError: what `read_bundle` would refuse, content that JSON cannot hold, or a file that
+            cannot be written.
     """
     path = Path(path)
     header = {"format": FORMAT, "task": bundle.task, "model": bundle.model}
     header |= {"codec": bundle.codec, "info": bundle.info}
     try:
-        _check_tensors(bundle.model, bundle.tensors)
         metadata = {"loopwise": _json(header)}
-    except (BundleError, TypeError, ValueError) as error:
+        _check_tensors(_header(metadata)["model"], bundle.tensors)
+    except _DAMAGE as error:
         raise BundleError(f"{path}: {error}") from error
     tensors = {name: np.ascontiguousarray(tensor) for name, tensor in bundle.tensors.items()}
-    _replace(path, save(tensors, metadata))
+    try:
+        write_atomically(path, save(tensors, metadata))
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be written: {error.strerror}") from error
 
 
 def read_bundle(path: str | os.PathLike[str]) -> Bundle:
@@ -162,16 +166,3 @@ def _check_tensors(model: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]
 
 def _json(value: dict[str, Any]) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def _replace(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise BundleError(f"{path}: cannot be written: {error.strerror}") from error

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from loopwise.codec.numbers import is_integer, is_number
 from loopwise.errors import ConfigError
 from loopwise.runtime.cells import Array
 from loopwise.runtime.modules import Ids
@@ -33,12 +34,12 @@ class NeuralCache:
     interpolation: float = 0.1
 
     def __post_init__(self):
-        if self.size < 1:
-            raise ConfigError(f"cache size {self.size}: must be at least 1")
-        if not (math.isfinite(self.theta) and self.theta >= 0):
-            raise ConfigError(f"cache theta {self.theta}: must be finite and at least 0")
-        if not 0 <= self.interpolation < 1:
-            raise ConfigError(f"cache interpolation {self.interpolation}: must be in [0, 1)")
+        if not (is_integer(self.size) and self.size >= 1):
+            raise ConfigError(f"cache size {self.size!r}: must be at least 1 and whole")
+        if not (is_number(self.theta) and self.theta >= 0):
+            raise ConfigError(f"cache theta {self.theta!r}: must be finite and at least 0")
+        if not (is_number(self.interpolation) and 0 <= self.interpolation < 1):
+            raise ConfigError(f"cache interpolation {self.interpolation!r}: must be in [0, 1)")
 
 
 class CacheMemory:

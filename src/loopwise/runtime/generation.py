@@ -34,13 +34,14 @@ def sample_pieces(
     decoder = codec.decoder()
     for token in ids.tolist():  # so that a word after the prompt gets its space
         decoder.push(token)
-    logits = session.feed(ids if len(ids) else np.array([codec.start]))
+    unread = ids if len(ids) else [codec.start]
     for _ in range(length):
+        logits = session.feed(unread)
         if codec.unknown is not None:
             logits[codec.unknown] = -np.inf
         token = sample(logits, sampling, rng)
         yield decoder.push(token)
-        logits = session.push(token)
+        unread = [token]
     yield decoder.finish()
 
 

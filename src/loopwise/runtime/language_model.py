@@ -9,6 +9,7 @@ import numpy as np
 
 from loopwise.codec.corpus import Source
 from loopwise.codec.metrics import TextScore, perplexity
+from loopwise.codec.numbers import is_integer
 from loopwise.codec.search import Sampling
 from loopwise.codec.text import TextCodec, codec_from_json
 from loopwise.errors import BundleError, ConfigError, DataError
@@ -70,7 +71,7 @@ class LoadedLanguageModel:
         seed: int | None = None,
         stop: str | None = None,
     ) -> str:
-        """Return a continuation of the prompt, without the prompt.
+        """A continuation of the prompt, without the prompt.
 
         Args:
             prompt: the text before; an empty one stands for the beginning of a text.
@@ -113,18 +114,18 @@ class LoadedLanguageModel:
         Arguments and errors are those of `generate`; options are checked at the call.
         """
         sampling = Sampling(temperature, top_k, top_p)
-        if length < 0:
-            raise ConfigError(f"length={length}: must be at least 0")
+        if not (is_integer(length) and length >= 0):
+            raise ConfigError(f"length={length!r}: must be at least 0 and whole")
         if stop == "":
             raise ConfigError("stop='': must hold at least one character, or be None")
-        if seed is not None and seed < 0:
-            raise ConfigError(f"seed={seed}: must be at least 0")
+        if seed is not None and not (is_integer(seed) and seed >= 0):
+            raise ConfigError(f"seed={seed!r}: must be at least 0 and whole, or None")
         rng = np.random.default_rng(seed)
         pieces = sample_pieces(self.stream(), self.codec, prompt, length, sampling, rng)
         return filter(None, pieces if stop is None else until(stop, pieces))
 
     def score(self, texts: str | Sequence[str]) -> list[float]:
-        """Return the log-probability of each text at the beginning of a stream, in nats, at most 0.
+        """The log-probability of each text at the beginning of a stream, in nats, at most 0.
 
         A single string is one text.
 
@@ -135,7 +136,7 @@ class LoadedLanguageModel:
         return scoring.score_ids(self._model, self.codec.start, ids)
 
     def score_tokens(self, text: str) -> list[TokenScore]:
-        """Return the surprisal of each token of a text; they sum to minus its `score`."""
+        """The surprisal of each token of a text; they sum to minus its `score`."""
         return scoring.score_tokens(self._model, self.codec, text)
 
     def score_source(self, source: Source, *, cache: NeuralCache | None = None) -> TextScore:
@@ -143,7 +144,7 @@ class LoadedLanguageModel:
         return scoring.score_source(self._model, self.codec, source, cache)
 
     def perplexity(self, texts: str | Sequence[str]) -> float:
-        """Return the perplexity per token over separate texts, at least 1.
+        """The perplexity per token over separate texts, at least 1.
 
         A single string is one text.
 

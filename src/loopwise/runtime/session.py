@@ -1,12 +1,13 @@
 """A session: a loaded model and the state of one stream."""
 
 import json
-from typing import Any, overload
+from typing import Any, cast, overload
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from loopwise.codec.base import TokenIds
 from loopwise.errors import DataError
 from loopwise.runtime.bundle import Bundle
 from loopwise.runtime.cells import Array
@@ -15,6 +16,9 @@ from loopwise.runtime.modules import CHUNK, Ids, LanguageModel, State
 SNAPSHOT_FORMAT = 1
 
 _KEY = "loopwise-session"
+
+# What safetensors, JSON and NumPy raise, each on another kind of damage.
+_DAMAGE = (SafetensorError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
 
 
 class Session:
@@ -35,12 +39,12 @@ class Session:
     @overload
     def push(self, ids: int) -> Array: ...
     @overload
-    def push(self, ids: Ids) -> Array: ...
-    def push(self, ids: int | Ids) -> Array:
+    def push(self, ids: TokenIds) -> Array: ...
+    def push(self, ids: int | TokenIds) -> Array:
         """Take one id or several; one by one, in chunks or at once gives the same.
 
         Args:
-            ids: an id, or an integer array [n].
+            ids: an id, or integers [n], possibly none.
 
         Returns:
             Logits [V] after the id, or [n, V] after each of the ids.
@@ -49,23 +53,22 @@ class Session:
             DataError: an id that is not in the vocabulary, or not a vector of integers; the state
                 then stays as it was.
         """
-        given = np.asarray(ids)
-        hidden = self._advance(np.atleast_1d(given))
-        logits = self._model.logits(hidden[:, 0])
-        return logits if given.ndim else logits[0]
+        logits = self._model.logits(self._advance(_vector(ids))[:, 0])
+        return logits if np.ndim(ids) else logits[0]
 
-    def feed(self, ids: Ids) -> Array:
-        """Take a long vector of ids in flat memory and return only the logits [V] after the last.
+    def feed(self, ids: int | TokenIds) -> Array:
+        """Take any number of ids in flat memory and return only the logits [V] after the last.
 
         Args:
-            ids: an integer array [n], at least one.
+            ids: an id, or integers [n], at least one.
 
         Raises:
             DataError: as in `push`, or no id; ids in front of a wrong one may have been taken.
         """
-        if not len(ids):
+        vector = _vector(ids)
+        if not len(vector):
             raise DataError("no token ids given: at least one is needed")
-        *front, last = (ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK))
+        *front, last = (vector[start : start + CHUNK] for start in range(0, len(vector), CHUNK))
         for chunk in front:
             self._advance(chunk)
         return self._model.logits(self._advance(last)[-1, 0])
@@ -82,7 +85,7 @@ class Session:
         label = {"format": SNAPSHOT_FORMAT, "model": self._bundle.fingerprint}
         return save(tensors, {_KEY: json.dumps(label)})
 
-    def restore(self, snapshot: bytes) -> None:
+    def restore(self, snapshot: bytes | bytearray | memoryview) -> None:
         """Go back to the state of a snapshot.
 
         Raises:
@@ -90,9 +93,9 @@ class Session:
                 the state then stays as it was.
         """
         try:
-            tensors = load(snapshot)
-            label = _label(snapshot)
-        except (SafetensorError, ValueError, TypeError, KeyError, AttributeError) as error:
+            data = bytes(memoryview(snapshot))
+            tensors, label = load(data), _label(data)
+        except _DAMAGE as error:
             raise DataError(f"damaged, or not a snapshot of a session: {error}") from error
         if label.get("format") != SNAPSHOT_FORMAT:
             raise DataError(
@@ -105,8 +108,6 @@ class Session:
         self._state = self._fitting(tensors)
 
     def _advance(self, ids: Ids) -> Array:
-        if ids.ndim != 1 or not np.issubdtype(ids.dtype, np.integer):
-            raise DataError(f"token ids must be integers [n], not {ids.dtype} {list(ids.shape)}")
         hidden, self._state = self._model.hidden(ids[:, np.newaxis], self._state)
         return hidden
 
@@ -125,7 +126,22 @@ class Session:
         )
 
 
+def _vector(ids: int | TokenIds) -> Ids:
+    try:
+        vector = np.atleast_1d(np.asarray(ids))
+    except ValueError as error:  # rows of different lengths
+        raise DataError(f"token ids must be integers [n]: {error}") from None
+    if vector.shape == (0,):  # an empty list has no type of its own
+        return np.zeros(0, np.int64)
+    if vector.ndim != 1 or not np.issubdtype(vector.dtype, np.integer):
+        raise DataError(f"token ids must be integers [n], not {vector.dtype} {list(vector.shape)}")
+    return vector
+
+
 def _label(snapshot: bytes) -> dict[str, Any]:
     # `safetensors` checks the header but gives the metadata only of a file, not of bytes.
     length = int.from_bytes(snapshot[:8], "little")
-    return json.loads(json.loads(snapshot[8 : 8 + length])["__metadata__"][_KEY])
+    label = json.loads(json.loads(snapshot[8 : 8 + length])["__metadata__"][_KEY])
+    if not isinstance(label, dict):
+        raise TypeError(f"its label is a {type(label).__name__}")
+    return cast(dict[str, Any], label)

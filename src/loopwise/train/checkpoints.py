@@ -12,7 +12,6 @@ and no file that points to another: the latest and the best are read off the JSO
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from loopwise.errors import CheckpointError
+from loopwise.files import write_atomically
 
 FORMAT = 1
 _NAME = re.compile(r"step-(\d{8,})\.json")
@@ -73,8 +73,8 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         # an older checkpoint of this step must not commit the new tensors
         path.unlink(missing_ok=True)
-        _write(tensor_file(path), data)
-        _write(path, json.dumps(record, allow_nan=False).encode())
+        write_atomically(tensor_file(path), data)
+        write_atomically(path, json.dumps(record, allow_nan=False).encode())
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be written: {error.strerror}") from error
     return path
@@ -143,26 +143,6 @@ def remove(paths: list[Path]) -> None:
 def tensor_file(path: Path) -> Path:
     """The tensor file beside a checkpoint's JSON file."""
     return path.with_suffix(".safetensors")
-
-
-def _write(path: Path, data: bytes) -> None:
-    fresh = path.with_name(path.name + ".tmp")
-    with fresh.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":  # elsewhere a folder cannot be opened
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _load(path: Path) -> Checkpoint:
