@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from loopwise.nn.backend import backend
     from loopwise.nn.cells import GRUCell, LSTMCell, RNNCell
     from loopwise.nn.layers import GRU, LSTM, RNN
-    from loopwise.nn.stack import Recurrent
+    from loopwise.nn.recurrent import Recurrent
     from loopwise.runtime.load import load
     from loopwise.tasks.lm.estimator import LanguageModel
 
@@ -28,7 +28,7 @@ _HOMES = {
     "LSTMCell": "loopwise.nn.cells",
     "RNNCell": "loopwise.nn.cells",
     "LanguageModel": "loopwise.tasks.lm.estimator",
-    "Recurrent": "loopwise.nn.stack",
+    "Recurrent": "loopwise.nn.recurrent",
     "accelerate": "loopwise.nn.accelerate",
     "backend": "loopwise.nn.backend",
     "load": "loopwise.runtime.load",

@@ -4,7 +4,8 @@
 
     LoopwiseError
     ├── ConfigError (ValueError)      an option, a key or a value that is not allowed
-    ├── ShapeError (ValueError)       tensors that do not fit each other or the layer
+    ├── ShapeError (ValueError,       tensors that do not fit each other or the layer
+    │               RuntimeError)
     ├── DataError (ValueError)        input data that cannot be read or used
     ├── FileError (OSError)           a file of ours that is missing, damaged or foreign
     │   ├── BundleError
@@ -25,8 +26,8 @@ class ConfigError(LoopwiseError, ValueError):
     """An option, a key or a value that is not allowed."""
 
 
-class ShapeError(LoopwiseError, ValueError):
-    """Tensors whose shapes, types or devices do not fit."""
+class ShapeError(LoopwiseError, ValueError, RuntimeError):
+    """Tensors whose shapes, types or devices do not fit; torch raises either kind for them."""
 
 
 class DataError(LoopwiseError, ValueError):

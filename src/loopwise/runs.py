@@ -6,6 +6,7 @@
     ├── config.toml          the resolved configuration
     ├── metrics.jsonl        one JSON object a line
     ├── checkpoints/         what training continues from
+    ├── superseded/          what a continuation from an earlier checkpoint left behind
     ├── tensorboard/         the same records again, if asked for
     └── bundle.safetensors   the best model so far, as deployment reads it
 """
@@ -15,7 +16,7 @@ import math
 import os
 import shutil
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,35 @@ class Run:
         except OSError as error:
             raise RunError(f"{self.config_path}: cannot be written: {error.strerror}") from None
 
+    @property
+    def superseded(self) -> Path:
+        """What a continuation from an earlier checkpoint left behind."""
+        return self.path / "superseded"
+
+    def set_aside(self, files: Iterable[Path]) -> None:
+        """Move `files` to `superseded`, with copies of the log and the bundle as they are now.
+
+        Raises:
+            RunError: the disk refuses.
+        """
+        try:
+            self.superseded.mkdir(exist_ok=True)
+            for file in files:
+                file.replace(self.superseded / file.name)
+            for file in (self.metrics_path, self.bundle_path):
+                if file.exists():
+                    shutil.copy2(file, self.superseded)
+        except OSError as error:
+            raise RunError(f"{self.superseded}: cannot be written: {error.strerror}") from None
+
+    def is_ours(self) -> bool:
+        """Whether a training wrote `config.toml` here, a name that other programs use as well."""
+        try:
+            config = tomllib.loads(self.config_path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return False
+        return isinstance(config.get("task"), str)
+
     def log(self, record: Mapping[str, Any]) -> None:
         """Append one record to the log; numbers that are not finite become null.
 
@@ -130,14 +160,14 @@ class Run:
             raise RunError(f"{self.path}: is a file; a run needs a directory of its own")
         if not self.path.is_dir() or self._is_empty():
             return
-        if not self._is_ours():
+        if not self.is_ours():
             raise RunError(f"{self.path}: not empty and not a run; choose another directory")
         if not overwrite:
             raise RunError(
                 f"{self.path}: holds a run already; "
                 "continue it with --resume, replace it with --overwrite, or choose another --out"
             )
-        for folder in (self.checkpoints, self.tensorboard):
+        for folder in (self.checkpoints, self.tensorboard, self.superseded):
             shutil.rmtree(folder, ignore_errors=True)
         # the configuration goes last: without it nobody could tell that this is a run
         for file in (self.metrics_path, self.bundle_path, self.config_path):
@@ -147,14 +177,6 @@ class Run:
         """Whether nothing is here, or no more than a training that died at once leaves."""
         names = {file.name for file in self.path.iterdir()}
         return names <= {"checkpoints"} and not (names and any(self.checkpoints.iterdir()))
-
-    def _is_ours(self) -> bool:
-        """Whether a training wrote `config.toml`, a name that other programs use as well."""
-        try:
-            config = tomllib.loads(self.config_path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return False
-        return isinstance(config.get("task"), str)
 
 
 def _finite(value: Any) -> Any:

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from loopwise.nn.layers import GRU, LSTM, RNN
-from loopwise.nn.stack import Recurrent
+from loopwise.nn.recurrent import Recurrent
 from loopwise.nn.state import map_state
 
 STEPS, ROWS, INPUT, HIDDEN, PROJECTED = 5, 3, 3, 4, 2

@@ -2,11 +2,14 @@
 
 import subprocess
 import sys
+from unittest import mock
 
 import pytest
 import torch
 
-from nn.cases import CASES, PLAIN, STRUCTURES, ids, sample
+from loopwise.nn.layers import GRU, LSTM, RNN
+from loopwise.nn.state import leaves
+from nn.cases import CASES, PLAIN, STRUCTURES, Case, ids, sample
 from nn.oracle import BACKENDS, TOLERANCES, assert_agree, solve
 
 
@@ -55,3 +58,15 @@ def test_projections_raise_no_warning():
         [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(("kind", "name"), [(LSTM, "lstm"), (GRU, "gru"), (RNN, "rnn_tanh")])
+def test_kernels_get_a_contiguous_state(kind, name):
+    """cuDNN refuses the view that spreads a learned initial state over the rows."""
+    layer = Case(kind, {"learn_initial_state": True}).make(num_layers=2)
+    x = sample(layer).x
+    with mock.patch.object(torch, name, wraps=getattr(torch, name)) as kernel:
+        layer(x)
+    assert kernel.call_count == 2
+    for call in kernel.call_args_list:
+        assert all(part.is_contiguous() for part in leaves(call.args[1]))

@@ -1,11 +1,15 @@
 """Single cells: a step of the layer, alone and as what `Recurrent` runs."""
 
+from unittest import mock
+
 import pytest
 import torch
 
+from loopwise.nn.backend import backend
 from loopwise.nn.cells import GRUCell, LSTMCell, RNNCell
 from loopwise.nn.layers import GRU, LSTM, RNN
-from loopwise.nn.stack import Recurrent
+from loopwise.nn.recurrent import Recurrent
+from loopwise.nn.stack import Stack
 from loopwise.nn.state import leaves
 from nn.cases import HIDDEN, INPUT, PROJECTED, Leaky, randomise, sample
 from nn.oracle import assert_agree, assert_near, solve
@@ -56,7 +60,8 @@ def test_one_module_is_copied_where_more_are_needed():
     stack = Recurrent(cell, num_layers=3)
     assert stack.cells[0] is cell
     assert len({id(part) for part in stack.cells}) == 3
-    assert torch.equal(stack.cells[2].weight_hh, cell.weight_hh)
+    values = {tuple(part.weight_hh.flatten().tolist()) for part in stack.cells}
+    assert len(values) == 3, "copies must draw weights of their own"
     assert stack(torch.zeros(5, 2, HIDDEN))[0].shape == (5, 2, HIDDEN)
 
 
@@ -94,6 +99,63 @@ def test_repr_says_what_is_not_default(module):
     )  # fmt: skip
 
 
+def test_repr_without_surprises():
+    assert repr(LSTM(3, 4)) == "LSTM(3, 4)"
+    assert repr(LSTM(3, 4, zoneout=(0.0, 0))) == "LSTM(3, 4)"
+    assert repr(RNN(3, 4, nonlinearity="relu")) == "RNN(3, 4, nonlinearity='relu')"
+    assert repr(GRU(3, 4, init="orthogonal")) == "GRU(3, 4, init='orthogonal')"
+
+
 def test_repr_of_cells():
+    assert repr(RNNCell(3, 4, nonlinearity="relu")) == "RNNCell(3, 4, nonlinearity='relu')"
+    rich = LSTMCell(3, 4, layer_norm=True, peephole=True)
+    assert repr(rich) == "LSTMCell(3, 4, layer_norm=True, peephole=True)"
+
     assert repr(GRUCell(3, 4)) == "GRUCell(3, 4)"
     assert repr(LSTMCell(3, 4, bias=False)) == "LSTMCell(3, 4, bias=False)"
+
+
+def test_a_copy_without_reset_keeps_its_weights():
+    cell = Leaky(Leaky.output_size)
+    stack = Recurrent(cell, num_layers=2)
+    assert torch.equal(stack.cells[1].out.weight, cell.out.weight)
+
+
+@pytest.mark.parametrize(
+    ("cell", "options", "kernel"),
+    [
+        (RNNCell, {}, "rnn_tanh_cell"),
+        (RNNCell, {"nonlinearity": "relu"}, "rnn_relu_cell"),
+        (LSTMCell, {}, "lstm_cell"),
+        (LSTMCell, {"bias": False}, "lstm_cell"),
+        (GRUCell, {}, "gru_cell"),
+    ],
+)
+def test_plain_cells_run_on_torchs_kernels(cell, options, kernel):
+    """And agree with the definition to the second derivative."""
+    one = randomise(cell(INPUT, HIDDEN, dtype=torch.float64, **options))
+    x = torch.randn(2, INPUT, dtype=torch.float64, requires_grad=True)
+    found = []
+    for on, calls in (("torch", 1), ("reference", 0)):
+        with backend(on), mock.patch.object(torch, kernel, wraps=getattr(torch, kernel)) as spy:
+            state = list(leaves(one(x)))
+        assert spy.call_count == calls
+        (first,) = torch.autograd.grad(sum(s.sin().sum() for s in state), x, create_graph=True)
+        second = torch.autograd.grad(first.square().sum(), [x, one.weight_hh, one.weight_ih])
+        found.append([*state, first, *second])
+    for part, want in zip(*found, strict=True):
+        assert_near(part, want)
+
+
+def test_cells_under_transforms_and_options_use_the_definition():
+    with mock.patch.object(torch, "lstm_cell", side_effect=AssertionError):
+        LSTMCell(INPUT, HIDDEN, peephole=True)(torch.zeros(2, INPUT))
+        LSTMCell(INPUT, HIDDEN, layer_norm=True)(torch.zeros(2, INPUT))
+        torch.func.vmap(LSTMCell(INPUT, HIDDEN))(torch.zeros(2, INPUT))
+
+
+def test_layers_and_stacks_share_their_base():
+    """A layer is no `Recurrent`: it has no cells."""
+    assert isinstance(LSTM(INPUT, HIDDEN), Stack)
+    assert isinstance(Recurrent(Leaky, INPUT), Stack)
+    assert not isinstance(LSTM(INPUT, HIDDEN), Recurrent)

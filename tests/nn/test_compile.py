@@ -3,7 +3,9 @@
 import pytest
 import torch
 from torch.export import Dim
+from torch.func import grad, jvp
 
+from loopwise.errors import ShapeError
 from loopwise.nn.layers import GRU, LSTM, RNN
 from loopwise.nn.state import leaves
 from nn.cases import EVERYTHING, INPUT, PLAIN, USERS, Case, ids, sample
@@ -105,6 +107,49 @@ def test_export_of_a_users_cell_with_a_dynamic_batch():
     program = torch.export.export(layer, (data.x,), dynamic_shapes=shapes)
     x = torch.randn(5, 4, INPUT, dtype=torch.float64)
     assert_near(program.module()(x)[0], layer(x)[0])
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
+@pytest.mark.parametrize("case", PLAIN, ids=ids(PLAIN))
+def test_transforms_inside_of_a_compiled_function(case):
+    """Derivatives of the definition, where the operator would silently have none."""
+    layer = case.make(bidirectional=True)
+    x = sample(layer).x
+    tangent = torch.randn_like(x)
+
+    def pushed(x):
+        return jvp(lambda x: layer(x)[0], (x,), (tangent,))[1]
+
+    def pulled(x):
+        return grad(lambda x: layer(x)[0].square().sum())(x)
+
+    for transformed in (pushed, pulled):
+        expected = transformed(x)
+        assert expected.any()
+        fast = torch.compile(transformed, fullgraph=True, backend="aot_eager")
+        assert_near(fast(x), expected)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
+def test_a_compiled_layer_inside_of_a_transform():
+    layer = PLAIN[2].make()
+    x = sample(layer).x
+    fast = torch.compile(lambda x: layer(x)[0], backend="aot_eager")
+    fast(x)  # compiled before there is a transform
+    expected = jvp(lambda x: layer(x)[0], (x,), (x,))[1]
+    assert_near(jvp(fast, (x,), (x,))[1], expected)
+
+
+def test_lengths_out_of_range_are_refused_when_they_are_seen():
+    layer = PLAIN[2].make()
+    data = sample(layer)
+    options = {"lengths": data.lengths}
+    program = torch.export.export(layer, (data.x,), options).module()
+    for run in (compiled(layer), program):
+        run(data.x, lengths=data.lengths)
+        for wrong in ([0, 3, 6], [-1, 3, 5]):
+            with pytest.raises(ShapeError, match=rf"0 to T=5, given {min(wrong)} to {max(wrong)}"):
+                run(data.x, lengths=torch.tensor(wrong))
 
 
 def _each(state, shapes):

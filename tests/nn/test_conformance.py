@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from loopwise.nn.backend import backend
-from loopwise.nn.stack import Recurrent
+from loopwise.nn.recurrent import Recurrent
 from loopwise.nn.state import leaves, map_state
 from nn.cases import CASES, HIDDEN, INPUT, OWN, ROWS, STEPS, STRUCTURES, Leaky, ids, sample
 from nn.oracle import BACKENDS, assert_agree, assert_near, solve

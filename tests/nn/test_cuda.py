@@ -33,6 +33,8 @@ def test_gpu_equals_the_oracle_in_evaluation_mode(case, on, structure, ragged):
     expected = solve(layer, data.x, data.hx, on="reference", **request)
     layer, data = on_gpu(layer, data)
     assert_agree(solve(layer, data.x, data.hx, on=on, **request), expected)
+    alone = solve(layer, data.x, on=on, **request)
+    assert_agree(alone, solve(layer, data.x, on="reference", **request))
     moved = {name: value.cuda() for name, value in request.items()}
     assert_agree(solve(layer, data.x, data.hx, on=on, **moved), expected)
 

@@ -8,7 +8,7 @@ from torch.nn.utils.rnn import pack_sequence
 from loopwise.errors import ConfigError, LoopwiseError, ShapeError
 from loopwise.nn.cells import GRUCell, LSTMCell, RNNCell
 from loopwise.nn.layers import GRU, LSTM, RNN
-from loopwise.nn.stack import Recurrent
+from loopwise.nn.recurrent import Recurrent
 from nn.cases import HIDDEN, INPUT, Leaky
 
 OPTIONS = {
@@ -25,6 +25,7 @@ OPTIONS = {
     "proj_size": (lambda: LSTM(3, 4, proj_size=4), ["proj_size=4", "hidden_size=4"]),
     "proj_size negative": (lambda: GRU(3, 4, proj_size=-1), ["proj_size=-1", "at least 0"]),
     "zoneout": (lambda: GRU(3, 4, zoneout=-0.1), ["zoneout=-0.1", "[0, 1]"]),
+    "zoneout bool": (lambda: GRU(3, 4, zoneout=False), ["zoneout=False", "[0, 1]"]),
     "zoneout nan": (lambda: GRU(3, 4, zoneout=float("nan")), ["zoneout=nan", "[0, 1]"]),
     "zoneout text": (lambda: GRU(3, 4, zoneout="a"), ["zoneout='a'", "[0, 1]"]),
     "zoneout pair": (lambda: GRU(3, 4, zoneout=(0.1, 0.2)), ["zoneout=(0.1, 0.2)", "1 for GRU"]),
@@ -58,6 +59,15 @@ OPTIONS = {
         lambda: Recurrent(lambda n: nn.Linear(n, 3), 3),
         ["Linear", "output_size", "initial_state"],
     ),
+    "bias": (lambda: GRU(3, 4, bias=0), ["bias=0", "True or False"]),
+    "layer_norm": (lambda: LSTM(3, 4, layer_norm="no"), ["layer_norm='no'", "True or False"]),
+    "peephole": (lambda: LSTMCell(3, 4, peephole=1), ["peephole=1", "True or False"]),
+    "learn_initial_state": (
+        lambda: RNN(3, 4, learn_initial_state="no"),
+        ["learn_initial_state='no'", "True or False"],
+    ),
+    "batch_first": (lambda: GRU(3, 4, batch_first="no"), ["batch_first='no'", "True or False"]),
+    "bidirectional": (lambda: GRU(3, 4, bidirectional=2), ["bidirectional=2", "True or False"]),
     "stack of no layers": (lambda: Recurrent(Leaky, 3, num_layers=0), ["num_layers=0"]),
 }
 
@@ -95,6 +105,14 @@ CALLS = {
     "pair for a GRU": (gru(x, (h, h)), ShapeError, ["given a tuple of [float32"]),
     "one for an LSTM": (lstm(x, h), ShapeError, ["expected a tuple of [float32"]),
     "triple for an LSTM": (lstm(x, (h, h, h)), ShapeError, ["hx", "expected a tuple"]),
+    "state of None": (lstm(x, (None, None)), ShapeError, ["(1, 3, 4)", "of [NoneType, NoneType]"]),
+    "number for a state": (lstm(x, 1.0), ShapeError, ["expected a tuple", "given float"]),
+    "single state of None": (lstm(x[:, 0], (None, None)), ShapeError, ["hx", "given NoneType"]),
+    "cell's state of None": (
+        lambda: LSTMCell(3, 4)(x[0], (None, None)),
+        ShapeError,
+        ["of [NoneType, NoneType]"],
+    ),
     "lengths, too few": (gru(x, lengths=[1, 2]), ShapeError, ["each of 3 rows", "(2,)"]),
     "lengths, too long": (gru(x, lengths=[1, 2, 6]), ShapeError, ["0 to T=5", "1 to 6"]),
     "lengths, negative": (gru(x, lengths=[1, -2, 5]), ShapeError, ["0 to T=5", "-2 to 5"]),
@@ -169,3 +187,16 @@ def test_errors_are_value_errors():
     """As in torch, whoever catches ValueError goes on."""
     with pytest.raises(ValueError, match="hidden_size"):
         LSTM(3, 0)
+
+
+def test_misfits_are_runtime_errors_too():
+    """Torch raises RuntimeError for some of them and ValueError for others."""
+    with pytest.raises(RuntimeError, match="hx"):
+        GRU(INPUT, HIDDEN)(x, h[:, :2])
+
+
+@pytest.mark.parametrize("kind", [RNN, LSTM, GRU])
+def test_dropout_without_a_layer_above_warns(kind):
+    """As torch does."""
+    with pytest.warns(UserWarning, match="dropout=0.5 acts between layers"):
+        kind(INPUT, HIDDEN, dropout=0.5)

@@ -8,8 +8,9 @@ import torch
 from loopwise.nn import ops
 from loopwise.nn.backend import backend
 from loopwise.nn.kernels import Problem
+from loopwise.nn.layers import RNN
 from loopwise.nn.state import leaves
-from nn.cases import OWN, ROWS, STEPS, ids, sample
+from nn.cases import HIDDEN, OWN, ROWS, STEPS, Case, ids, sample
 from nn.oracle import BACKENDS, AsOperator, assert_agree, assert_near, solve
 
 CHECKED = [OWN[-1], next(case for case in reversed(OWN) if "peephole" in case.options)]
@@ -63,6 +64,20 @@ def test_double_backward(case):
     assert any(part.any() for part in found[1])
     for part, want in zip(*found, strict=True):
         assert_near(part, want)
+
+
+@pytest.mark.parametrize("create_graph", [False, True])
+def test_a_weight_in_two_places_gets_each_share_once(create_graph):
+    layer = Case(RNN).make(input_size=HIDDEN)
+    layer.weight_hh_l0 = layer.weight_ih_l0
+    x = sample(layer, input_size=HIDDEN).x
+    found, expected = (
+        torch.autograd.grad(
+            run(x)[0].square().sum(), layer.weight_ih_l0, create_graph=create_graph
+        )[0]
+        for run in (AsOperator(layer), layer)
+    )
+    assert_near(found, expected)
 
 
 @pytest.mark.parametrize("trace", [False, True], ids=["plain", "trace"])

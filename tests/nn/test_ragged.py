@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pack_sequence, pad_packed_sequence
 
 from loopwise.nn.state import leaves, map_state
-from nn.cases import CASES, INPUT, PLAIN, ROWS, STEPS, STRUCTURES, ids, sample
+from nn.cases import CASES, INPUT, OWN, PLAIN, ROWS, STEPS, STRUCTURES, ids, sample
 from nn.oracle import assert_near
 
 every_case = pytest.mark.parametrize("case", CASES, ids=ids(CASES))
@@ -144,3 +144,25 @@ def test_gradients_through_packing():
         x = row.detach().clone().requires_grad_()
         layer(x[:, None])[0].sum().backward()
         assert_near(row.grad, x.grad)
+
+
+@pytest.mark.parametrize("case", OWN, ids=ids(OWN))
+def test_without_a_step_there_is_a_gradient_still(case):
+    """Of zero, so that a batch of empty rows is no special case for a training loop."""
+    layer = case.make(num_layers=2)
+    x = sample(layer).x
+    for y, _ in (layer(x, lengths=[0] * ROWS), layer(x[:0])):
+        layer.zero_grad()
+        y.sum().backward()
+        assert not layer.weight_ih_l1.grad.any()
+
+
+@every_case
+def test_lengths_and_resets_under_another_default_device(case):
+    layer = case.make(bidirectional=True)
+    data = sample(layer)
+    expected = layer(data.x, data.hx, reset=data.reset)[0]
+    with torch.device("meta"):
+        assert_near(layer(data.x, data.hx, reset=data.reset)[0], expected)
+        y, _ = layer(data.x, data.hx, lengths=[3, 0, STEPS])
+    assert_near(y, layer(data.x, data.hx, lengths=[3, 0, STEPS])[0])

@@ -114,3 +114,54 @@ def test_positional_arguments_stand_where_torchs_do(name):
     order = ["input_size", "hidden_size", *orders[name].split()]
     parameters = inspect.signature(getattr(loopwise, name)).parameters.values()
     assert [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD] == order
+
+
+@every_layer
+def test_names_that_callers_of_torch_look_at(kind, options):
+    ours, theirs = both(kind.__name__, options)
+    assert ours.mode == theirs.mode
+    assert len(ours._flat_weights) == len(theirs._flat_weights)
+    for found, expected in zip(ours._flat_weights, theirs._flat_weights, strict=True):
+        assert torch.equal(found, expected)
+    assert not isinstance(ours, type(theirs))
+
+
+def test_states_may_be_lists():
+    x = torch.randn(2, 3, INPUT)
+    layer, cell = loopwise.LSTM(INPUT, HIDDEN), loopwise.LSTMCell(INPUT, HIDDEN)
+    for run, one, pair in ((layer, x, layer(x)[1]), (cell, x[0], cell(x[0]))):
+        found, expected = run(one, list(pair)), run(one, pair)
+        for part, want in zip(leaves(found), leaves(expected), strict=True):
+            assert torch.equal(part, want)
+
+
+@pytest.mark.parametrize("name", ["LSTM", "GRU", "LSTMCell", "GRUCell"])
+def test_shapes_on_the_meta_device(name):
+    """It has no autocast to ask for."""
+    ours, theirs = both(name, {}, device="meta")
+    x = torch.zeros(5, INPUT, device="meta")
+    x = x if name.endswith("Cell") else x[:, None]
+    state = theirs(x) if name.endswith("Cell") else theirs(x)[1]
+    for hx in (None, state):
+        for part, want in zip(leaves(ours(x, hx)), leaves(theirs(x, hx)), strict=True):
+            assert (part.device, part.shape) == (want.device, want.shape)
+
+
+def test_replicas_of_data_parallel():
+    """Their weights are plain attributes, as `torch.nn.parallel.replicate` sets them."""
+    layer = LSTM(INPUT, HIDDEN)
+    replica = layer._replicate_for_data_parallel()
+    for name, parameter in layer.named_parameters():
+        setattr(replica, name, parameter * 1)
+    x = torch.randn(5, 2, INPUT)
+    assert not list(replica.parameters())
+    assert torch.equal(replica(x)[0], layer(x)[0])
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::torch.jit.TracerWarning")
+@pytest.mark.parametrize("case", PLAIN, ids=str)
+def test_jit_trace_passes_its_own_check(case):
+    layer = case.make(num_layers=2)
+    x = sample(layer).x
+    traced = torch.jit.trace(layer, (x,))
+    assert_near(traced(x)[0], layer(x)[0])

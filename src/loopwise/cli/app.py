@@ -1,5 +1,6 @@
 """The commands, gathered, and how their errors reach a person."""
 
+import io
 import os
 import sys
 from typing import Annotated, Any, NoReturn
@@ -64,6 +65,9 @@ def main() -> None:
     Exit status: 0; 1 after a mistake or with a file that cannot be used; 2 where the command line
     itself is wrong; 130 after Ctrl-C.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that is not UTF-8 shows escapes
+            stream.reconfigure(errors="backslashreplace")
     try:
         try:
             app()

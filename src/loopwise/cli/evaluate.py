@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from loopwise.codec.metrics import TextScore
 
 
+UNKNOWN_NOTE = (
+    "Unknown tokens stand for text that the model cannot tell apart: compare bits per character "
+    "and byte only where there are none."
+)
+
+
 def evaluate(
     model: Model,
     files: Files,
@@ -33,7 +39,7 @@ def evaluate(
     """Perplexity and bits per character of files.
 
     Each file is read as one text from its first to its last token. Bits per character and byte can
-    be compared between models of any unit; perplexity is per token.
+    be compared between models of any unit, where no token is unknown; perplexity is per token.
     """
     from loopwise.codec.corpus import read_sources
     from loopwise.codec.metrics import TextScore
@@ -77,14 +83,15 @@ def _figures(score: "TextScore") -> dict[str, Any]:
 def _print_table(scores: "list[tuple[str, TextScore]]") -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None)
     table.add_column("file", overflow="fold")
     for heading in ("perplexity", "bits/char", "bits/byte", "unknown", "tokens"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True, min_width=len(heading))
     for name, score in scores:
         table.add_row(
-            name,
+            Text(name),  # no markup in it
             f"{score.perplexity:.3f}",
             f"{score.bits_per_character:.4f}",
             f"{score.bits_per_byte:.4f}",
@@ -92,3 +99,5 @@ def _print_table(scores: "list[tuple[str, TextScore]]") -> None:
             f"{score.tokens:,}",
         )
     Console().print(table)
+    if any(score.unknown for _, score in scores):
+        print(UNKNOWN_NOTE)

@@ -82,7 +82,10 @@ def lm(
     if resume and overwrite:
         raise ConfigError("--resume and --overwrite exclude each other: give one of them")
     if resume and config is not None:
-        raise ConfigError("--resume goes on with the run's own config.toml; change it by --set")
+        raise ConfigError(
+            "--resume goes on with the run's own config.toml: leave out --config, and change "
+            "options by --set"
+        )
     file = Run.open(out).config_path if resume else config
     resolved = _with_text(LMConfig.load(file, settings or []), data, valid)
     if resume and resolved.data.from_stdin and not data and not valid:
@@ -113,10 +116,17 @@ def _train(
         raise typer.Exit(130)
 
 
+def _command() -> str:
+    from loopwise.train.processes import World
+
+    size = World.current().size
+    return f"torchrun --nproc-per-node {size} -m loopwise" if size > 1 else "loopwise"
+
+
 def _say_what_next(run: Run, result: "FitResult") -> None:
     path = shlex.quote(str(run.path))
     print(f"run: {run.path}")
     if result.stopped == "interrupted":
-        print(f"continue: loopwise train lm --out {path} --resume")
+        print(f"continue: {_command()} train lm --out {path} --resume")
     elif run.bundle_path.exists():
         print(f"try: loopwise generate {path}")

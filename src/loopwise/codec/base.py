@@ -68,6 +68,10 @@ class TextCodec(ABC):
                 works on bytes.
         """
 
+    def count_unknown(self, source: Source, ids: NDArray[np.integer[Any]]) -> int:
+        """How many of the `ids` of a source stand for what is not in the vocabulary."""
+        return 0 if self.unknown is None else int(np.count_nonzero(ids == self.unknown))
+
     @abstractmethod
     def decode(self, ids: TokenIds) -> str:
         """The text of ids ``[T]``; bytes that are not UTF-8 become U+FFFD.

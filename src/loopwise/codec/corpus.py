@@ -10,7 +10,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from loopwise.errors import DataError
+from loopwise.runs import Run
 
 _SNIFFED = 8192  # bytes that decide whether a file is binary, as in git
 
@@ -26,6 +29,12 @@ class Source:
 
     name: str
     data: bytes
+
+    @property
+    def characters(self) -> int:
+        """Unicode characters; in data that is not UTF-8, the bytes that may begin one."""
+        octets = np.frombuffer(self.data, np.uint8)
+        return int(np.count_nonzero((octets & 0xC0) != 0x80))  # all but continuation bytes
 
     def text(self) -> str:
         """The data read as UTF-8, unchanged: no byte order mark or line end is altered.
@@ -105,7 +114,11 @@ def _read_folder(folder: str) -> list[Source]:
 
 def _visible_files(folder: str) -> Iterator[str]:
     for parent, folders, files in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+        folders[:] = [
+            name
+            for name in folders
+            if not name.startswith(".") and not Run(Path(parent, name)).is_ours()
+        ]
         paths = (os.path.join(parent, name) for name in files if not name.startswith("."))
         # A pipe or a dangling link among the files would block or fail.
         yield from filter(os.path.isfile, paths)

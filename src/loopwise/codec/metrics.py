@@ -2,6 +2,14 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loopwise.codec.base import TextCodec
+from loopwise.codec.corpus import Source
+from loopwise.errors import DataError
 
 
 def perplexity(nats_per_token: float) -> float:
@@ -65,6 +73,31 @@ class TextScore:
             self.bytes + other.bytes,
             self.unknown + other.unknown,
         )
+
+
+def score_of(
+    codec: TextCodec, source: Source, ids: NDArray[np.integer[Any]], nats: float
+) -> TextScore:
+    """The score of a whole source.
+
+    Args:
+        codec: what made the tokens.
+        source: the text.
+        ids: its tokens, [T].
+        nats: their negative log likelihood, summed.
+
+    Raises:
+        DataError: there is no token in the text.
+    """
+    if not len(ids):
+        raise DataError(f"{source.name}: no {codec.unit} in it, there is nothing to score")
+    return TextScore(
+        nats=nats,
+        tokens=len(ids),
+        characters=source.characters,
+        bytes=len(source.data),
+        unknown=codec.count_unknown(source, ids),
+    )
 
 
 def _ratio(total: float, count: int) -> float:

@@ -70,6 +70,10 @@ class WordCodec(TextCodec):
         ids.extend([known.get(word, unknown) for word in rest.split()])
         return np.array(ids, np.int32)
 
+    def count_unknown(self, source: Source, ids: NDArray[np.integer[Any]]) -> int:
+        """How many words are not in the vocabulary; ``<unk>`` where the text has it is."""
+        return super().count_unknown(source, ids) - source.text().split().count(UNKNOWN_WORD)
+
     def decode(self, ids: TokenIds) -> str:
         """The words joined by a space, with a newline for ``<eos>``."""
         decoder = self.decoder()

@@ -1,19 +1,18 @@
 """`RNNCell`, `LSTMCell`, `GRUCell`: one step, as `torch.nn` has them."""
 
-from typing import cast
-
 import torch
 from torch import Tensor, nn
 
 from loopwise.errors import ShapeError
 from loopwise.nn import parameters, reference
+from loopwise.nn.ops import single_step
 from loopwise.nn.options import Options, make_options, rnn_kind
 from loopwise.nn.reference import Hidden
-from loopwise.nn.state import State, map_state, require_like
+from loopwise.nn.state import State, hidden, map_state, require_like
 
 
 class SingleCell(nn.Module):
-    """What the three cells share: parameters with torch's names, and the reference step.
+    """What the three cells share: parameters with torch's names, and the step.
 
     `forward` is torch's: it returns the new state alone. `step` is the form that `Recurrent` runs,
     ``(x_t, state) -> (y_t, state)``.
@@ -48,9 +47,7 @@ class SingleCell(nn.Module):
                 f"given {tuple(x.shape)}"
             )
         w = parameters.weights(self, self.options)
-        a = reference.project_input(x, w)
-        hidden = state if isinstance(state, tuple) else (state,)
-        new, _ = reference.STEPS[self.options.cell](a, cast(Hidden, hidden), w, None)
+        new = single_step(self.options.cell, x, hidden(state), w)
         return reference.output(self.options.cell, new, w), self._public(new)
 
     def initial_state(self, x: Tensor) -> State:
@@ -84,8 +81,8 @@ class SingleCell(nn.Module):
         return self.step(x, initial if hx is None else hx)[1]
 
     def extra_repr(self) -> str:
-        """The sizes."""
-        return f"{self.input_size}, {self.hidden_size}" + ("" if self.bias else ", bias=False")
+        """The sizes, and the arguments that differ from their defaults."""
+        return ", ".join([str(self.input_size), str(self.hidden_size), *self.options.choices()])
 
     def _public(self, state: Hidden) -> State:
         return state if self.options.cell == "lstm" else state[0]

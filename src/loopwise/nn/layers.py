@@ -1,24 +1,24 @@
 """`RNN`, `LSTM` and `GRU`: `torch.nn`'s layers, with the options that it lacks."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Unpack, cast
 
 import torch
 from torch import Tensor, nn
 
-from loopwise.errors import ConfigError, ShapeError
+from loopwise.errors import ShapeError
 from loopwise.nn import parameters
+from loopwise.nn.autocast import autocast_active
 from loopwise.nn.kernels import Problem
 from loopwise.nn.ops import recurrence
 from loopwise.nn.options import Extras, Options, make_options, rnn_kind
 from loopwise.nn.reference import Hidden, Weights
-from loopwise.nn.stack import LayerResult, Recurrent, Trace
-from loopwise.nn.state import State
+from loopwise.nn.stack import LayerResult, Stack, Trace
+from loopwise.nn.state import State, hidden
 
 
-class Layer(Recurrent):
-    """What RNN, LSTM and GRU share: `Recurrent` over loopwise's own cells.
+class Layer(Stack):
+    """What RNN, LSTM and GRU share: a `Stack` whose layers are recurrences of `loopwise.nn.ops`.
 
     Parameters have torch's names and order, so a state dict goes either way. Each is read when the
     layer is called: parametrised, shared or swapped weights are always the current ones.
@@ -35,7 +35,7 @@ class Layer(Recurrent):
         device: torch.device | str | None,
         dtype: torch.dtype | None,
     ):
-        nn.Module.__init__(self)
+        super().__init__()
         self._arrange(num_layers, batch_first, dropout, bidirectional)
         self.options = options
         below = options.output_size * self.num_directions
@@ -66,6 +66,16 @@ class Layer(Recurrent):
             for index in range(self.num_layers * self.num_directions)
         ]
 
+    @property
+    def _flat_weights(self) -> list[Tensor]:
+        """All parameters of the gates in torch's order; callers of `torch.nn` look at it."""
+        return [part for layer in self.all_weights for part in layer]
+
+    @property
+    def mode(self) -> str:
+        """`torch.nn`'s name of the cell: ``"LSTM"``, ``"GRU"``, ``"RNN_TANH"``, ``"RNN_RELU"``."""
+        return self.options.cell.upper()
+
     def weights(self, index: int) -> Weights:
         """The live weights of layer ``index // D`` in direction ``index % D``."""
         return parameters.weights(self, self._options(index), self._suffix(index))
@@ -77,12 +87,7 @@ class Layer(Recurrent):
             value = getattr(self, name)
             if value != (1 if name == "num_layers" else 0):
                 shown.append(f"{name}={value}")
-        plain = Options(self.options.cell, self.input_size, self.hidden_size)
-        for name in list(vars(plain))[3:]:
-            value = getattr(self.options, name)
-            if value != getattr(plain, name):
-                shown.append(f"{name}={value}")
-        return ", ".join(shown)
+        return ", ".join([*shown, *self.options.choices()])
 
     def _run_layer(
         self,
@@ -98,9 +103,9 @@ class Layer(Recurrent):
             Problem(
                 self.options.cell,
                 x,
-                _hidden(state),
+                hidden(state),
                 self._dropped(self.weights(index)),
-                _hidden(restart),
+                hidden(restart),
                 lengths,
                 reset,
                 reverse=bool(index % self.num_directions),
@@ -127,7 +132,7 @@ class Layer(Recurrent):
 
     def _zoneout(self, x: Tensor) -> tuple[Tensor, ...]:
         """Zoneout's share of the old state: drawn in training, its expectation in evaluation."""
-        if not any(self.options.zoneout):
+        if not self.options.zoneout:
             return ()
         shape = x.shape[:2]
         pairs = zip(self.options.zoneout, self.options.state_sizes, strict=True)
@@ -146,14 +151,15 @@ class Layer(Recurrent):
         return self._public(tuple(x.new_zeros(count, rows, size) for size in sizes))
 
     def _check_request(self, x: Tensor, return_all: Trace | None) -> None:
-        if return_all not in (None, "states", "gates"):
-            raise ConfigError(f"return_all={return_all!r}: expected 'states' or 'gates'")
+        super()._check_request(x, return_all)
         if x.shape[-1] != self.input_size:
             raise ShapeError(
                 f"input: expected {self.input_size} features (input_size), given {x.shape[-1]} "
                 f"in {tuple(x.shape)}"
             )
-        weight = next(self.parameters())
+        weight = next(self.parameters(), None)
+        if weight is None:  # a replica of DataParallel: its weights are plain attributes
+            weight = cast(Tensor, self.weight_ih_l0)
         if x.dtype != weight.dtype and not _autocasts(x, weight):
             raise ShapeError(f"input: expected {weight.dtype} as the weights, given {x.dtype}")
         if x.device != weight.device:
@@ -345,11 +351,7 @@ class GRU(Layer):
 def _autocasts(x: Tensor, weight: Tensor) -> bool:
     """Whether autocast will give both the same type; it leaves float64 alone."""
     return (
-        torch.is_autocast_enabled(x.device.type)
+        autocast_active(x.device)
         and x.is_floating_point()
         and torch.float64 not in (x.dtype, weight.dtype)
     )
-
-
-def _hidden(state: State) -> Hidden:
-    return (state,) if isinstance(state, Tensor) else cast(Sequence[Tensor], state)  # pyright: ignore

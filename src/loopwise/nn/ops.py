@@ -8,13 +8,15 @@ that a graph never breaks; its backward computes the recurrence again.
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from loopwise.nn.autocast import autocast_active
 from loopwise.nn.backend import current_backend
-from loopwise.nn.kernels import Problem, compute
-from loopwise.nn.reference import Scan, Weights
+from loopwise.nn.kernels import Problem, compute, compute_step
+from loopwise.nn.reference import Hidden, Scan, Weights
 
 
 def recurrence(problem: Problem) -> Scan:
@@ -23,12 +25,18 @@ def recurrence(problem: Problem) -> Scan:
     Outputs, states and gates beyond a row's length are zero; the final state is the one at each
     row's end.
     """
-    device = problem.x.device.type
-    if torch.is_autocast_enabled(device) and problem.x.dtype != torch.float64:
-        problem = _cast(problem, torch.get_autocast_dtype(device))
-        with torch.autocast(device, enabled=False):
+    device = problem.x.device
+    if autocast_active(device) and problem.x.dtype != torch.float64:
+        problem = _cast(problem, torch.get_autocast_dtype(device.type))
+        with torch.autocast(device.type, enabled=False):
             return _solve(problem)
     return _solve(problem)
+
+
+def single_step(cell: str, x: Tensor, state: Hidden, w: Weights) -> Hidden:
+    """One step of a single cell; `x` is [B, I]. A compiler gets the definition, to fuse it."""
+    plain = not (_transforms_active() or torch.compiler.is_compiling() or autocast_active(x.device))
+    return compute_step(cell, x, state, w, current_backend() if plain else "reference")
 
 
 def _cast(problem: Problem, dtype: torch.dtype) -> Problem:
@@ -39,10 +47,10 @@ def _cast(problem: Problem, dtype: torch.dtype) -> Problem:
 
 
 def _solve(problem: Problem) -> Scan:
+    if _transforms_active():  # first of all: the operator has no rule for them
+        return compute(problem, "reference")
     if torch.compiler.is_compiling():
         return _unflatten(problem, _operator(*_flatten(problem)))
-    if _transforms_active():
-        return compute(problem, "reference")
     return compute(problem, current_backend())
 
 
@@ -57,70 +65,47 @@ def _transforms_active() -> bool:
 # The operator sees flat lists; what follows translates, and gives its shapes and its gradient.
 
 
-@torch.library.custom_op("loopwise::recurrence", mutates_args=())
-def _operator(
-    cell: str,
-    x: Tensor,
-    state: list[Tensor],
-    fields: str,
-    weights: list[Tensor],
-    restart: list[Tensor],
-    lengths: Tensor | None,
-    reset: Tensor | None,
-    reverse: bool,
-    mask: Tensor | None,
-    keep: list[Tensor],
-    trace: bool,
-) -> list[Tensor]:
-    problem = _pack(
-        cell, x, state, fields, weights, restart, lengths, reset, reverse, mask, keep, trace
-    )
+_ARGUMENTS = (
+    "str cell, Tensor x, Tensor[] state, str fields, Tensor[] weights, Tensor[] restart, "
+    "Tensor? lengths, Tensor? reset, bool reverse, Tensor? mask, Tensor[] keep, bool trace"
+)
+
+
+@torch.library.custom_op(
+    "loopwise::recurrence", mutates_args=(), schema=f"({_ARGUMENTS}) -> Tensor[]"
+)
+def _operator(*arguments: Any) -> list[Tensor]:
+    problem = _pack(*arguments)
     return _fresh(_scan_tensors(compute(problem, current_backend())))
 
 
 @_operator.register_fake
-def _(cell, x, state, fields, weights, restart, lengths, reset, reverse, mask, keep, trace):  # pyright: ignore
-    problem = _pack(
-        cell, x, state, fields, weights, restart, lengths, reset, reverse, mask, keep, trace
-    )
-    w = problem.weights
+def _(*arguments: Any) -> list[Tensor]:  # pyright: ignore[reportUnusedFunction]
+    problem = _pack(*arguments)
+    x, state, w = problem.x, problem.state, problem.weights
     width = w.hh.shape[1] if w.hr is None else w.hr.shape[0]
     steps, rows = x.shape[:2]
     final = [x.new_empty(part.shape) for part in state]
-    if not trace:
+    if not problem.trace:
         return [x.new_empty(steps, rows, width), *final]
     every = [x.new_empty(steps, *part.shape) for part in state]
     gates = x.new_empty(steps, rows, w.ih.shape[0])
     return [x.new_empty(steps, rows, width), *final, *every, gates]
 
 
-@torch.library.custom_op("loopwise::recurrence_backward", mutates_args=())
-def _backward_operator(
-    grads: list[Tensor],
-    cell: str,
-    x: Tensor,
-    state: list[Tensor],
-    fields: str,
-    weights: list[Tensor],
-    restart: list[Tensor],
-    lengths: Tensor | None,
-    reset: Tensor | None,
-    reverse: bool,
-    mask: Tensor | None,
-    keep: list[Tensor],
-    trace: bool,
-) -> list[Tensor]:
-    problem = _pack(
-        cell, x, state, fields, weights, restart, lengths, reset, reverse, mask, keep, trace
-    )
+@torch.library.custom_op(
+    "loopwise::recurrence_backward",
+    mutates_args=(),
+    schema=f"(Tensor[] grads, {_ARGUMENTS}) -> Tensor[]",
+)
+def _backward_operator(grads: list[Tensor], *arguments: Any) -> list[Tensor]:
+    problem = _pack(*arguments)
     return _fresh(_gradients(problem, grads, current_backend()))
 
 
 @_backward_operator.register_fake
-def _(grads, cell, x, state, fields, weights, restart, lengths, reset, reverse, mask, keep, trace):  # pyright: ignore
-    problem = _pack(
-        cell, x, state, fields, weights, restart, lengths, reset, reverse, mask, keep, trace
-    )
+def _(grads: list[Tensor], *arguments: Any) -> list[Tensor]:  # pyright: ignore[reportUnusedFunction]
+    problem = _pack(*arguments)
     return [tensor.new_empty(tensor.shape) for tensor in _inputs(problem)]
 
 
@@ -184,6 +169,8 @@ def _recording() -> Generator[None]:
 
 def _differentiable_gradients(problem: Problem, grads: Sequence[Tensor]) -> Sequence[Tensor | None]:
     """The same as part of the graph, for a second derivative: through the reference."""
+    # Views tell apart what is one tensor in two places, whose gradient each would get in full.
+    problem = _replace(problem, iter([tensor.view_as(tensor) for tensor in _inputs(problem)]))
     inputs = _inputs(problem)
     outputs = _scan_tensors(compute(problem, "reference"))
     needed = [tensor for tensor in inputs if tensor.requires_grad]

@@ -1,8 +1,8 @@
 """What a recurrent layer may be asked to do, checked once when the layer is made."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, dataclass, fields, replace
 from typing import Any, TypedDict, TypeGuard
 
 from loopwise.config import nearest
@@ -37,6 +37,7 @@ class Options:
     layer_norm: bool = False
     peephole: bool = False
     zoneout: tuple[float, ...] = ()
+    """one for each tensor of the state; empty for none"""
     recurrent_dropout: float = 0.0
     weight_drop: float = 0.0
     learn_initial_state: bool = False
@@ -56,6 +57,8 @@ class Options:
             require_probability("zoneout", value)
         require_probability("recurrent_dropout", self.recurrent_dropout, below_one=True)
         require_probability("weight_drop", self.weight_drop, below_one=True)
+        for name in ("bias", "layer_norm", "peephole", "learn_initial_state"):
+            require_flag(name, getattr(self, name))
         self._check_initialisation()
 
     @property
@@ -69,6 +72,15 @@ class Options:
         if self.cell == "lstm":
             return self.output_size, self.hidden_size
         return (self.hidden_size if self.cell == "gru" else self.output_size,)
+
+    def choices(self) -> Iterator[str]:
+        """The arguments that differ from their defaults, as a call would write them."""
+        if self.cell == "rnn_relu":
+            yield "nonlinearity='relu'"
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.default is not MISSING and value != field.default:
+                yield f"{field.name}={value!r}"
 
     def _check_initialisation(self) -> None:
         if self.init not in INITIALISATIONS:
@@ -119,7 +131,8 @@ def make_options(
     if pair is not None and len(pair) != count:
         raise ConfigError(f"zoneout={zoneout!r}: expected a number, or {count} for {_kind(cell)}")
     checked: dict[str, Any] = {**extras, "zoneout": (zoneout,) * count if pair is None else pair}
-    return Options(cell, input_size, hidden_size, bias, proj_size, **checked)
+    options = Options(cell, input_size, hidden_size, bias, proj_size, **checked)
+    return options if any(options.zoneout) else replace(options, zoneout=())
 
 
 def require_probability(name: str, value: object, *, below_one: bool = False) -> None:
@@ -128,6 +141,12 @@ def require_probability(name: str, value: object, *, below_one: bool = False) ->
         raise ConfigError(
             f"{name}={value!r}: expected a number in [0, 1{')' if below_one else ']'}"
         )
+
+
+def require_flag(name: str, value: object) -> None:
+    """Raise `ConfigError` unless `value` is true or false."""
+    if not isinstance(value, bool):
+        raise ConfigError(f"{name}={value!r}: expected True or False")
 
 
 def require_count(name: str, value: object, *, least: int) -> None:

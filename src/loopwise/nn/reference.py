@@ -205,7 +205,7 @@ def scan(
             states.append(state)
             gates.append(gate)
     if not outputs:
-        return _empty_scan(a, state, output(cell, state, w), trace)
+        return _empty_scan(a, state, output(cell, state, w).shape[-1], trace)
     every = tuple(torch.stack(part) for part in zip(*states, strict=True))
     return Scan(torch.stack(outputs), state, every, torch.stack(gates) if trace else None)
 
@@ -227,6 +227,7 @@ def _narrow(h: Tensor, w: Weights) -> Tensor:
     return h if w.hr is None else functional.linear(h, w.hr)
 
 
-def _empty_scan(a: Tensor, state: Hidden, y: Tensor, trace: bool) -> Scan:
+def _empty_scan(a: Tensor, state: Hidden, width: int, trace: bool) -> Scan:
+    """No step at all; the output is a part of `a`, so that a backward still finds its way."""
     every = tuple(part.new_zeros(0, *part.shape) for part in state) if trace else ()
-    return Scan(y.new_zeros(0, *y.shape), state, every, a if trace else None)
+    return Scan(a[..., :width], state, every, a if trace else None)

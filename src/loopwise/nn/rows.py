@@ -12,6 +12,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from loopwise.errors import ShapeError
 from loopwise.nn.state import State, map_state
 
 Run = Callable[[Sequence[Tensor], Sequence[Tensor], State], tuple[Sequence[Tensor], State]]
@@ -38,13 +39,18 @@ def run_rows(
         fixed: what a row has at every step, each [B, ...].
         state: before the first step, each [B, ...].
         restart: the state that a reset row starts from, each [B, ...].
-        lengths: [B] int; the steps of each row. None: all T.
+        lengths: [B] int from 0 to T, best on the CPU; the steps of each row. None: all T.
         reset: [T, B] bool; where true, the sequence starts anew at that step.
         reverse: from each row's end to its beginning.
 
     Returns:
         outputs, each [T, B, ...], zero beyond a row's length; and each row's state at its end.
+
+    Raises:
+        ShapeError: a length is out of range.
     """
+    if lengths is not None:
+        _check_range(lengths, inputs[0].shape[0])
     if reverse:
         inputs = [_turn(tensor, lengths) for tensor in inputs]
         reset = None if reset is None else _restarts_in_reverse(reset, lengths)
@@ -53,6 +59,15 @@ def run_rows(
     else:
         outputs, state = _run_ragged(run, inputs, fixed, state, restart, lengths, reset)
     return [_turn(tensor, lengths) for tensor in outputs] if reverse else outputs, state
+
+
+def _check_range(lengths: Tensor, steps: int) -> None:
+    """Here, where compiled and exported programs see the numbers too."""
+    if not lengths.numel():
+        return
+    low, high = int(lengths.min()), int(lengths.max())
+    if low < 0 or high > steps:
+        raise ShapeError(f"lengths: expected values from 0 to T={steps}, given {low} to {high}")
 
 
 def _run_ragged(
@@ -66,7 +81,7 @@ def _run_ragged(
 ) -> tuple[Sequence[Tensor], State]:
     """`run_rows` forwards, where rows end or restart: sorted by length, cut into blocks."""
     steps, rows = inputs[0].shape[:2]
-    counts = torch.full((rows,), steps) if lengths is None else lengths.cpu()
+    counts = torch.full((rows,), steps, device="cpu") if lengths is None else lengths.cpu()
     counts, order = counts.sort(descending=True, stable=True)
     order = order.to(inputs[0].device)
     inputs = [tensor.index_select(1, order) for tensor in inputs]

@@ -1,8 +1,8 @@
-"""Layers over each other, one or both directions, over any cell."""
+"""Layers over each other, in one or both directions, whatever a layer computes."""
 
-import copy
+import warnings
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple, Protocol, cast
+from typing import Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -10,9 +10,8 @@ from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
 from loopwise.errors import ConfigError, ShapeError
-from loopwise.nn.options import require_count, require_probability
-from loopwise.nn.rows import run_rows
-from loopwise.nn.state import State, leaves, map_state, rebuild, require_like
+from loopwise.nn.options import require_count, require_flag, require_probability
+from loopwise.nn.state import State, map_state, require_like
 
 Trace = Literal["states", "gates"]
 
@@ -29,21 +28,6 @@ class History(NamedTuple):
 Result = tuple[Tensor | PackedSequence, State] | tuple[Tensor | PackedSequence, State, History]
 
 
-class Cell(Protocol):
-    """One step of maths, as `Recurrent` runs it."""
-
-    output_size: int
-    """features of ``y_t``"""
-
-    def __call__(self, x: Tensor, state: State, /) -> tuple[Tensor, State]:
-        """``(x_t [B, I], state) -> (y_t [B, output_size], state)``."""
-        ...
-
-    def initial_state(self, x: Tensor, /) -> State:
-        """The state before the first step, each [B, ...], for inputs like ``x_t`` [B, I]."""
-        ...
-
-
 class LayerResult(NamedTuple):
     """What one layer in one direction returns; time first."""
 
@@ -53,38 +37,18 @@ class LayerResult(NamedTuple):
     gates: Tensor | None
 
 
-class Recurrent(nn.Module):
-    """Run a cell over sequences: stacked, in one or both directions, with lengths and resets.
+class Stack(nn.Module):
+    """What `loopwise.RNN`, `LSTM`, `GRU` and `Recurrent` share: all but what one layer computes.
 
-    Args:
-        cell: a module that is a `Cell`, ``(x_t, state) -> (y_t, state)`` with `initial_state`
-            and `output_size`; a module with a ``step`` method of that form, such as
-            `loopwise.LSTMCell`; or a function ``input_size -> module`` that makes a new one for
-            each layer and direction. A single module is copied where more than one is needed, and
-            must then put out as many features as the next layer takes in.
-        input_size: features of the input; needed where `cell` is a function.
-        num_layers: layers over each other, at least 1.
-        batch_first: whether input and output are [B, T, ...] instead of [T, B, ...].
-        dropout: probability of dropping an output between layers, in training.
-        bidirectional: run each layer in both directions and join their outputs.
-
-    Raises:
-        ConfigError: an option is not allowed.
+    Stacking, directions, lengths, resets, packed and single sequences and histories live here.
+    A subclass calls `_arrange` in its constructor, and says what its layers do: `_run_layer`
+    and `_initial_state`; it may extend `_check_request`.
     """
 
-    def __init__(
-        self,
-        cell: nn.Module | Callable[[int], nn.Module],
-        input_size: int | None = None,
-        *,
-        num_layers: int = 1,
-        batch_first: bool = False,
-        dropout: float = 0.0,
-        bidirectional: bool = False,
-    ):
-        super().__init__()
-        self._arrange(num_layers, batch_first, dropout, bidirectional)
-        self.cells = nn.ModuleList(self._make_cells(cell, input_size))
+    num_layers: int
+    batch_first: bool
+    dropout: float
+    bidirectional: bool
 
     @property
     def num_directions(self) -> int:
@@ -180,7 +144,7 @@ class Recurrent(nn.Module):
                 sides.append(self._run_layer(index, x, state, restart, lengths, reset, return_all))
             x = sides[0].output if len(sides) == 1 else torch.cat([s.output for s in sides], -1)
             results += sides
-        return x, _stack([result.state for result in results]), _history(results, return_all)
+        return x, stack_states([result.state for result in results]), _history(results, return_all)
 
     def _run_layer(
         self,
@@ -192,54 +156,17 @@ class Recurrent(nn.Module):
         reset: Tensor | None,
         return_all: Trace | None,
     ) -> LayerResult:
-        """One layer in one direction: here, a loop over the cell."""
-        cell = self.cells[index]
-        step = cast(Cell, getattr(cell, "step", cell))
-        size = len(list(leaves(state)))
-
-        def run(inputs: Sequence[Tensor], fixed: Sequence[Tensor], state: State):
-            outputs: list[Tensor] = []
-            states: list[list[Tensor]] = []
-            for x_t in inputs[0]:
-                y, state = step(x_t, state)
-                outputs.append(y)
-                states.append(list(leaves(state)))
-            every = zip(*states, strict=True) if return_all else ()
-            if not outputs:
-                return self._no_steps(index, inputs[0], state, return_all), state
-            return (torch.stack(outputs), *(torch.stack(part) for part in every)), state
-
-        reverse = bool(index % self.num_directions)
-        outputs, final = run_rows(
-            run, (x,), (), state, restart=restart, lengths=lengths, reset=reset, reverse=reverse
-        )
-        states = rebuild(state, iter(outputs[1 : 1 + size])) if return_all else None
-        return LayerResult(outputs[0], final, states, None)
-
-    def _no_steps(
-        self, index: int, x: Tensor, state: State, return_all: Trace | None
-    ) -> tuple[Tensor, ...]:
-        parts = leaves(state) if return_all else ()
-        y = x.new_zeros(0, x.shape[1], _output_size(self.cells[index]))
-        return y, *(s.new_zeros(0, *s.shape) for s in parts)
+        """One layer in one direction, ``index % D`` of layer ``index // D``; time first."""
+        raise NotImplementedError
 
     def _initial_state(self, x: Tensor) -> State:
         """The state where none is given, each [L*D, B, ...], for input [T, B, I]."""
-        states: list[State] = []
-        width = x.shape[2]
-        for index, cell in enumerate(self.cells):
-            if index and index % self.num_directions == 0:
-                width = _output_size(self.cells[index - 1]) * self.num_directions
-            states.append(cast(Cell, cell).initial_state(x.new_zeros(x.shape[1], width)))
-        return _stack(states)
+        raise NotImplementedError
 
     def _check_request(self, x: Tensor, return_all: Trace | None) -> None:
+        """Raise `LoopwiseError` unless this stack can do what is asked of it."""
         if return_all not in (None, "states", "gates"):
             raise ConfigError(f"return_all={return_all!r}: expected 'states' or 'gates'")
-        if return_all == "gates":
-            raise ConfigError(
-                "return_all='gates': only RNN, LSTM and GRU layers know their gates; use 'states'"
-            )
 
     def _forward_packed(
         self,
@@ -272,7 +199,7 @@ class Recurrent(nn.Module):
         if hx is not None:
             hx = map_state(lambda s: s.unsqueeze(1), hx)
         if lengths is not None:
-            lengths = torch.as_tensor(lengths).reshape(-1)
+            lengths = torch.as_tensor(lengths, device="cpu").reshape(-1)
         if reset is not None:
             reset = reset.unsqueeze(axis)
         y, state, history = self._forward_batch(x.unsqueeze(axis), hx, lengths, reset, return_all)
@@ -285,54 +212,32 @@ class Recurrent(nn.Module):
     ) -> None:
         require_count("num_layers", num_layers, least=1)
         require_probability("dropout", dropout)
+        require_flag("batch_first", batch_first)
+        require_flag("bidirectional", bidirectional)
+        if dropout and num_layers == 1:
+            warnings.warn(
+                f"dropout={dropout} acts between layers: with num_layers=1 it does nothing",
+                stacklevel=4,
+            )
         self.num_layers = num_layers
         self.batch_first = batch_first
         self.dropout = float(dropout)
         self.bidirectional = bidirectional
-
-    def _make_cells(
-        self, cell: nn.Module | Callable[[int], nn.Module], input_size: int | None
-    ) -> list[nn.Module]:
-        count = self.num_layers * self.num_directions
-        if isinstance(cell, nn.Module):
-            _require_cell(cell)
-            return [cell, *(copy.deepcopy(cell) for _ in range(count - 1))]
-        if input_size is None:
-            raise ConfigError("input_size: needed where `cell` is a function that makes cells")
-        cells: list[nn.Module] = []
-        for _ in range(self.num_layers):
-            made = [cell(input_size) for _ in range(self.num_directions)]
-            _require_cell(made[0])
-            input_size = _output_size(made[0]) * self.num_directions
-            cells += made
-        return cells
-
-
-def _require_cell(module: nn.Module) -> None:
-    for name in ("output_size", "initial_state"):
-        if not hasattr(module, name):
-            raise ConfigError(
-                f"cell {type(module).__name__} has no {name!r}; expected a module with "
-                "'output_size' and 'initial_state' (see loopwise.nn.stack.Cell)"
-            )
-
-
-def _output_size(cell: nn.Module) -> int:
-    return cast(Cell, cell).output_size
 
 
 def _of_layer(state: State, index: int) -> State:
     return map_state(lambda s: s[index], state)
 
 
-def _stack(states: Sequence[State]) -> State:
+def stack_states(states: Sequence[State]) -> State:
+    """One state [L*D, B, ...] from those of the layers, each [B, ...]."""
     return map_state(lambda *parts: torch.stack(parts), states[0], *states[1:])
 
 
 def _history(results: Sequence[LayerResult], return_all: Trace | None) -> History | None:
     if return_all is None:
         return None
-    states = _stack([cast(State, result.states) for result in results])
+    states = stack_states([cast(State, result.states) for result in results])
     gates = [result.gates for result in results]
     joined = torch.stack(cast(list[Tensor], gates)) if return_all == "gates" else None
     return History(states, joined)
@@ -346,7 +251,7 @@ def _map_history(function: Callable[[Tensor], Tensor], history: History | None) 
 
 
 def _check_lengths(lengths: Tensor | Sequence[int], x: Tensor) -> Tensor:
-    lengths = torch.as_tensor(lengths)
+    lengths = torch.as_tensor(lengths, device="cpu")
     if lengths.shape != x.shape[1:2]:
         raise ShapeError(
             f"lengths: expected one for each of {x.shape[1]} rows, given {tuple(lengths.shape)}"
@@ -355,12 +260,6 @@ def _check_lengths(lengths: Tensor | Sequence[int], x: Tensor) -> Tensor:
     # A list without rows becomes a float tensor: no number in it can be wrong.
     if (not integers or lengths.dtype == torch.bool) and lengths.numel():
         raise ShapeError(f"lengths: expected integers, given {lengths.dtype}")
-    if not torch.compiler.is_compiling() and lengths.numel():
-        low, high = int(lengths.min()), int(lengths.max())
-        if low < 0 or high > x.shape[0]:
-            raise ShapeError(
-                f"lengths: expected values from 0 to T={x.shape[0]}, given {low} to {high}"
-            )
     return lengths
 
 

@@ -7,21 +7,32 @@ over layers and directions, ``[L*D, B, ...]``, as in ``torch.nn``.
 from collections.abc import Callable, Iterator
 from typing import overload
 
-import torch
 from torch import Tensor
 
 from loopwise.errors import ShapeError
+from loopwise.nn.autocast import autocast_active
 
 State = Tensor | tuple["State", ...]
 
 
 def leaves(state: State) -> Iterator[Tensor]:
-    """The tensors of `state`, in order."""
+    """The tensors of `state`, in order.
+
+    Raises:
+        ShapeError: there is something else in it.
+    """
     if isinstance(state, Tensor):
         yield state
-    else:
+    elif isinstance(state, tuple | list):  # pyright: ignore[reportUnnecessaryIsInstance]
         for part in state:
             yield from leaves(part)
+    else:
+        raise ShapeError(f"hx: expected tensors, given {_describe(state)}")
+
+
+def hidden(state: State) -> tuple[Tensor, ...]:
+    """The state of one of loopwise's own cells as ``(h,)`` or ``(h, c)``, however it is given."""
+    return tuple(leaves(state))
 
 
 def rebuild(like: State, tensors: Iterator[Tensor]) -> State:
@@ -71,10 +82,10 @@ def _alike(given: State, expected: State) -> bool:
             isinstance(given, Tensor)
             and given.shape == expected.shape
             and given.device == expected.device
-            and (given.dtype == expected.dtype or torch.is_autocast_enabled(given.device.type))
+            and (given.dtype == expected.dtype or autocast_active(given.device))
         )
     return (
-        not isinstance(given, Tensor)
+        isinstance(given, tuple | list)
         and len(given) == len(expected)
         and all(_alike(part, like) for part, like in zip(given, expected, strict=True))
     )
@@ -84,4 +95,6 @@ def _describe(state: State) -> str:
     if isinstance(state, Tensor):
         where = "" if state.device.type == "cpu" else f" on {state.device}"
         return f"{str(state.dtype).removeprefix('torch.')} {tuple(state.shape)}{where}"
-    return f"a tuple of [{', '.join(_describe(part) for part in state)}]"
+    if isinstance(state, tuple | list):  # pyright: ignore[reportUnnecessaryIsInstance]
+        return f"a tuple of [{', '.join(_describe(part) for part in state)}]"
+    return type(state).__name__

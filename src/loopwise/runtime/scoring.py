@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loopwise.codec.corpus import Source
-from loopwise.codec.metrics import TextScore
+from loopwise.codec.metrics import TextScore, score_of
 from loopwise.codec.text import TextCodec
 from loopwise.runtime.cache import CacheMemory, NeuralCache
 from loopwise.runtime.cells import Array
@@ -46,19 +46,12 @@ def score_source(
         cache: mixed into the model's probabilities; None for the model alone.
 
     Raises:
-        DataError: a source that the codec cannot encode.
+        DataError: a source that the codec cannot encode, or without a token.
     """
     ids = codec.encode(source)
     memory = None if cache is None else CacheMemory(cache)
     nats = sum(float(part.sum()) for part in _surprisals(model, codec, ids, memory))
-    octets = np.frombuffer(source.data, np.uint8)
-    return TextScore(
-        nats=nats,
-        tokens=len(ids),
-        characters=int(np.count_nonzero((octets & 0xC0) != 0x80)),  # all but continuation bytes
-        bytes=len(octets),
-        unknown=0 if codec.unknown is None else int(np.count_nonzero(ids == codec.unknown)),
-    )
+    return score_of(codec, source, ids, nats)
 
 
 def score_tokens(model: LanguageModel, codec: TextCodec, text: str) -> list[TokenScore]:
@@ -85,7 +78,7 @@ def score_ids(model: LanguageModel, start: int, texts: Sequence[Ids]) -> list[fl
         for k, nats in zip(
             batch, _batch_nats(model, start, [texts[k] for k in batch]), strict=True
         ):
-            scores[k] = -float(nats)
+            scores[k] = 0.0 - float(nats)  # of nothing 0, not -0
     return scores
 
 

@@ -108,10 +108,11 @@ def find(folder: Path, name: str) -> Path:
     Raises:
         CheckpointError: there is none; the message lists what there is.
     """
-    stem = f"step-{int(name):08d}" if name.isdecimal() else name
-    for path in (Path(stem).with_suffix(".json"), (folder / stem).with_suffix(".json")):
-        if path.is_file():
-            return path
+    stem = f"step-{int(name):08d}" if name.isdecimal() else Path(name).stem
+    path = folder / f"{stem}.json"
+    elsewhere = Path(name).parent != Path() and Path(name).parent.resolve() != folder.resolve()
+    if path.is_file() and not elsewhere:
+        return path
     there = ", ".join(path.stem for path in list_checkpoints(folder)) or "none"
     raise CheckpointError(f"no checkpoint '{name}'; in {folder}: {there}")
 
@@ -134,10 +135,15 @@ def prune(folder: Path, keep_last: int) -> None:
 
 
 def remove(paths: list[Path]) -> None:
-    """Delete checkpoints, given by their JSON files, which go first."""
+    """Delete checkpoints, given by their JSON files."""
     for path in paths:
-        path.unlink(missing_ok=True)
-        tensor_file(path).unlink(missing_ok=True)
+        for file in files(path):
+            file.unlink(missing_ok=True)
+
+
+def files(path: Path) -> tuple[Path, Path]:
+    """The files of a checkpoint in the order in which they must go: its JSON file commits it."""
+    return path, tensor_file(path)
 
 
 def tensor_file(path: Path) -> Path:

@@ -73,7 +73,7 @@ class TrainConfig(Section):
         default=2, ge=1, description="latest checkpoints to keep; the best is kept besides"
     )
     log_every: int = Field(
-        default=100, ge=1, description="steps per training record in metrics.jsonl"
+        default=20, ge=1, description="steps per training record in metrics.jsonl"
     )
     tensorboard: bool = Field(
         default=False, description="write TensorBoard files besides metrics.jsonl"

@@ -30,11 +30,14 @@ class Journal:
         """Bytes of the log; a checkpoint remembers them and `rewind` returns to them."""
         return self._run.metrics_path.stat().st_size if self._run.metrics_path.is_file() else 0
 
-    def rewind(self, size: int) -> None:
-        """Drop what was logged after the first `size` bytes."""
+    def rewind(self, size: int, *, step: int) -> None:
+        """Drop what was logged after the first `size` bytes, which end at `step`."""
         # by bytes and not by step: a validation may come before or after a checkpoint of its step
         if self._first and size < self.size:
             os.truncate(self._run.metrics_path, size)
+        if self._board is not None:
+            self._board.close()
+            self._board = _board(self._run, purge_step=step + 1)
 
     def write(self, kind: str, record: Mapping[str, Any]) -> None:
         """Append a record of `kind` "train" or "validation"; it holds `step`."""
@@ -52,9 +55,9 @@ class Journal:
             self._board.close()
 
 
-def _board(run: Run) -> Any:
+def _board(run: Run, purge_step: int | None = None) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise MissingExtraError("tensorboard", "train.tensorboard=true") from None
-    return SummaryWriter(str(run.tensorboard))
+    return SummaryWriter(str(run.tensorboard), purge_step=purge_step)

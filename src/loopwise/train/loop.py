@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 from rich.console import Console
 
-from loopwise.errors import LoopwiseError, RunError, TrainingError
+from loopwise.errors import DataError, LoopwiseError, RunError, TrainingError
 from loopwise.runs import Run
 from loopwise.train import checkpoints
 from loopwise.train.config import TrainConfig
@@ -125,15 +125,16 @@ class _Loop:
             self._restore(start)
         # waits for all processes, so that none reads what the first one now clears away
         self.wrapped = self.processes.wrap(self.training.model)
-        if start is not None:
-            self._clear_after(start)
-        elif resume:
-            self.reporter.say("no checkpoint yet: training from the start")
-            self.journal.rewind(0)
+        self._require_same_data()
         stopped = self._stopped()
         if start is not None and stopped and not self._validation_due(stopped):
             self.reporter.say(f"nothing left to do: {self._ending(stopped)}")
         else:
+            if start is not None:
+                self._set_aside_after(start)
+            elif resume:
+                self.reporter.say("no checkpoint yet: training from the start")
+                self.journal.rewind(0, step=0)
             stopped = self._steps()
             self.reporter.say(self._ending(stopped))
         self.processes.wait()
@@ -176,12 +177,23 @@ class _Loop:
         self.over_time = self._is_over_time()
         self.log_size = int(checkpoint.state["log_size"])
 
-    def _clear_after(self, start: Path) -> None:
-        self.journal.rewind(self.log_size)
+    def _require_same_data(self) -> None:
+        own = self.training.stream.state_dict()
+        if self.processes.broadcast(own) != own:
+            raise DataError("this process reads other data than the first one: give all the same")
+
+    def _set_aside_after(self, start: Path) -> None:
+        """Go on from `start`; what came after it moves to the run's folder ``superseded``."""
         self.reporter.say(f"continuing from {start.stem}")
         if self.processes.first:
             there = checkpoints.list_checkpoints(self.run_folder.checkpoints)
-            checkpoints.remove([path for path in there if path.name > start.name])
+            later = [path for path in there if path.name > start.name]
+            if later:
+                self.run_folder.set_aside(
+                    [file for path in later for file in checkpoints.files(path)]
+                )
+                self.reporter.say(f"later checkpoints are in {self.run_folder.superseded}")
+        self.journal.rewind(self.log_size, step=self.progress.step)
 
     def _steps(self) -> Stopped:
         while True:
@@ -221,6 +233,8 @@ class _Loop:
             return False
         if stopped:
             return True
+        if validated == step and self.progress.waited == 0:
+            return True  # the best so far
         if self.config.checkpoint_every:
             return step > 0 and step % self.config.checkpoint_every == 0
         return step > 0 and validated == step
@@ -310,8 +324,9 @@ class _Loop:
         model = self.training.model.eval()
         try:
             with (
-                self.interrupts.at_once(),
+                # outermost, so that no signal cuts short the swap back
                 averaged_weights(self.training.optimizer),
+                self.interrupts.at_once(),
                 torch.no_grad(),
             ):
                 return self.task.validate(model)

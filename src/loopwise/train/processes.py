@@ -18,9 +18,9 @@ from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, nn
 from torch.distributed import DistError
 
-from loopwise.errors import ConfigError
 from loopwise.nn.state import State, map_state
 from loopwise.train.config import TrainConfig
+from loopwise.train.machine import require_machine
 
 T = TypeVar("T")
 
@@ -60,8 +60,7 @@ class Processes:
     """
 
     def __init__(self, config: TrainConfig):
-        if config.device == "cuda" and not torch.cuda.is_available():
-            raise ConfigError("train.device is cuda, and torch finds no CUDA device; use cpu")
+        require_machine(config)
         if config.threads:
             torch.set_num_threads(config.threads)
         self.world = World.current()

@@ -131,7 +131,8 @@ def _accumulate(
     for number, batch in enumerate(batches, start=1):
         with processes.unsynchronised(wrapped, number < len(batches)):
             result = task.loss(wrapped, processes.to_device(batch), state)
-            processes.backward(result.loss * result.count)
+            whole = result.loss if result.penalty is None else result.loss + result.penalty
+            processes.backward(whole * result.count)
         state = None if result.state is None else detach(result.state)
         loss += result.loss.detach() * result.count
         count += result.count
@@ -140,11 +141,14 @@ def _accumulate(
 
 
 def _problem(loss: float, norm: float, named: Sequence[tuple[str, Tensor]]) -> str | None:
-    if not math.isfinite(loss):
-        return "the loss"
-    if math.isfinite(norm):
+    if math.isfinite(loss) and math.isfinite(norm):
         return None
+    weight = first_not_finite(named)
+    if weight is not None:
+        return f"the parameter {weight}"
     name = first_not_finite((name, p.grad) for name, p in named)
+    if not math.isfinite(loss):
+        return f"the loss, and with it the gradient of {name}," if name else "the loss"
     return f"the gradient of {name}" if name else "the norm of the gradient"
 
 

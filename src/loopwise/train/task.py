@@ -22,6 +22,7 @@ class StepLoss:
         count: number of those targets. Batches are weighed by it, so that accumulated and
             distributed steps have the gradient of the mean over all their targets.
         state: recurrent state to carry into the next batch, or None where nothing is carried.
+        penalty: scalar that is differentiated besides and not reported; None for none.
         lr_scale: factor on this step's learning rate (windows of varying length, `Lanes`).
     """
 
@@ -29,6 +30,7 @@ class StepLoss:
     count: int
     state: State | None = None
     lr_scale: float = 1.0
+    penalty: Tensor | None = None
 
 
 class BatchStream(Protocol[Batch_co]):

@@ -42,6 +42,13 @@ class DataConfig(Section):
             raise ValueError("train and valid: standard input (-) can be read only once")
         return self
 
+    @model_validator(mode="after")
+    def _writable_names(self) -> Self:
+        for path in self.train + self.valid:
+            if not path.isprintable() and any("\ud800" <= c <= "\udfff" for c in path):
+                raise ValueError(f"{path!r}: the name is not UTF-8, which a run cannot record")
+        return self
+
     @property
     def from_stdin(self) -> bool:
         """Whether a part of the text is standard input."""

@@ -73,7 +73,7 @@ def make_corpus(
         codec,
         np.concatenate([codec.encode(source) for source in _closed(train)]),
         np.concatenate([codec.encode(source) for source in _closed(valid)]),
-        sum(_characters(source) for source in _closed(valid)),
+        sum(source.characters for source in _closed(valid)),
     )
 
 
@@ -116,8 +116,3 @@ def _closed(sources: Sequence[Source]) -> list[Source]:
     """End each source but the last with a newline, so that no line runs on into the next file."""
     *inner, last = sources
     return [s if s.data.endswith(b"\n") else Source(s.name, s.data + b"\n") for s in inner] + [last]
-
-
-def _characters(source: Source) -> int:
-    octets = np.frombuffer(source.data, np.uint8)
-    return int(np.count_nonzero((octets & 0xC0) != 0x80))

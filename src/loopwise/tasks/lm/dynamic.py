@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from loopwise.codec.corpus import Source
-from loopwise.codec.metrics import TextScore
+from loopwise.codec.metrics import TextScore, score_of
 from loopwise.codec.text import codec_from_json
 from loopwise.errors import ConfigError
 from loopwise.nn.state import State, detach
@@ -62,15 +62,7 @@ class DynamicEvaluation:
             nats += float(loss.detach()) * len(expected)
             state = detach(reading.state)
             self._learn(loss)
-        octets = np.frombuffer(source.data, np.uint8)
-        unknown = self.codec.unknown
-        return TextScore(
-            nats=nats,
-            tokens=len(targets),
-            characters=int(np.count_nonzero((octets & 0xC0) != 0x80)),
-            bytes=len(octets),
-            unknown=0 if unknown is None else int((targets == unknown).sum()),
-        )
+        return score_of(self.codec, source, targets.numpy(), nats)
 
     def _learn(self, loss: torch.Tensor) -> None:
         parameters = list(self.model.parameters())

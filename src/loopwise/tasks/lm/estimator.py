@@ -82,6 +82,8 @@ class LanguageModel:
         with tempfile.TemporaryDirectory() as scratch:
             run = Path(scratch) / "run" if out is None else Path(out)
             self.result = train(self.config, run, corpus, console=Console(quiet=not verbose))
+            if self.result.stopped == "interrupted":
+                raise KeyboardInterrupt
             if math.isnan(self.result.best):
                 raise TrainingError(
                     f"{self.result.stopped} at step {self.result.steps} before a validation gave "

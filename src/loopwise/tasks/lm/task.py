@@ -57,13 +57,14 @@ class LanguageModelling:
         self._metrics: dict[str, float] = {}
 
     def loss(self, model: nn.Module, batch: Window, state: State | None) -> StepLoss:
-        """Mean surprisal of the window's tokens in nats, plus the activation penalties."""
+        """Mean surprisal of the window's tokens in nats, and the activation penalties apart."""
         reading: Reading = model(batch.inputs, state)
         loss = _surprisal(reading.logits, batch.targets)
         ar, tar = self.config.model.ar, self.config.model.tar
+        penalty = None
         if ar or tar:
-            loss = loss + activation_penalty(reading.dropped, reading.output, ar, tar)
-        return StepLoss(loss, batch.targets.numel(), reading.state, batch.scale)
+            penalty = activation_penalty(reading.dropped, reading.output, ar, tar)
+        return StepLoss(loss, batch.targets.numel(), reading.state, batch.scale, penalty)
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Surprisal of the validation text: nats per token, perplexity, bits per character.

@@ -7,12 +7,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from loopwise.errors import ConfigError, DataError, MissingExtraError
+from loopwise.errors import ConfigError, DataError, FileError, LoopwiseError, MissingExtraError
 from loopwise.runs import Run
 from loopwise.tasks.lm.config import LMConfig
 from loopwise.tasks.lm.data import Corpus, read_corpus
 from loopwise.tasks.lm.task import LanguageModelling
 from loopwise.train.loop import FitResult, fit
+from loopwise.train.machine import require_machine
 from loopwise.train.processes import World
 
 
@@ -41,8 +42,9 @@ def train(
         LoopwiseError: as `read_corpus`, `LanguageModelling`, `Run` and `fit` raise.
     """
     world, resume = World.current(), resume or from_checkpoint is not None
+    require_machine(config.train)
     run = Run.open(out) if resume else Run(Path(out))
-    task = LanguageModelling(config, corpus or _read(config, world), world)
+    task = _make_task(config, corpus or _read(config, world), world)
     first = world.rank == 0  # only this process writes
     if first and not resume:
         run = Run.create(out, overwrite=overwrite)
@@ -65,6 +67,16 @@ def _read(config: LMConfig, world: World) -> Corpus:
     return read_corpus(config.data)
 
 
+def _make_task(config: LMConfig, corpus: Corpus, world: World) -> LanguageModelling:
+    try:
+        return LanguageModelling(config, corpus, world)
+    except RuntimeError as error:
+        if isinstance(error, LoopwiseError) or "alloc" not in str(error).lower():
+            raise
+        sizes = f"hidden_size={config.model.hidden_size}, vocabulary of {corpus.codec.size:,}"
+        raise ConfigError(f"model: no memory for {sizes}; make it smaller") from None
+
+
 @contextmanager
 def _configured(run: Run, config: LMConfig) -> Generator[None]:
     """Write `config`; what turns out not to fit machine or checkpoint does not stay."""
@@ -72,11 +84,11 @@ def _configured(run: Run, config: LMConfig) -> Generator[None]:
     run.write_config(config.to_toml())
     try:
         yield
-    except (ConfigError, DataError, MissingExtraError):
-        if before is None:
-            run.config_path.unlink()
-        else:
+    except (ConfigError, DataError, FileError, MissingExtraError) as error:
+        if before is not None:
             run.write_config(before)
+        elif not isinstance(error, FileError):  # a full disk leaves a run to continue
+            run.config_path.unlink()
         raise
 
 
