@@ -144,7 +144,7 @@ def test_resuming_standard_input_asks_for_the_text_again(text, tmp_path):
         (["--data", "TEXT", "--valid", "SHORT", "--set", "train.valid_batch=99"], "--valid or"),
         (
             ["--data", "BYTES", "--set", "data.unit=chars"],
-            "BYTES: byte 0xff at offset 6 (line 2) is not UTF-8; convert it, or train with data.unit",
+            "BYTES: byte 0xff at offset 6 (line 2) is not UTF-8; convert it, or train",
         ),
         (["--data", "TEXT", "--set", "model.hiden_size=3"], "did you mean 'model.hidden_size'"),
         (["--data", "TEXT", "--set", "train.lr=fast"], "train.lr: must be a number, given 'fast'"),

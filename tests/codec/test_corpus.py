@@ -2,12 +2,14 @@ import gzip
 import io
 import os
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from loopwise.codec.corpus import Source, read_sources
 from loopwise.errors import DataError
+from loopwise.runs import Run
 
 
 @pytest.fixture
@@ -137,3 +139,11 @@ def test_text_names_source_offset_and_line_of_the_first_bad_byte():
         Source("a.txt", b"one\nca\xe9 \xff").text()
     with pytest.raises(DataError, match=r"byte 0xc3 at offset 1 \(line 1\)"):
         Source("cut", b"x\xc3").text()
+
+
+def test_a_run_inside_a_folder_is_no_text(tmp_path):
+    (tmp_path / "a.txt").write_text("text\n")
+    run = Run.create(tmp_path / "runs" / "one")
+    run.write_config('task = "lm"\n')
+    run.log({"step": 1})
+    assert [Path(source.name).name for source in read_sources([tmp_path])] == ["a.txt"]

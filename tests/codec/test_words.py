@@ -63,3 +63,9 @@ def test_the_penn_treebank_has_the_counts_of_the_literature():
     codec = train_codec("words", splits[0])
     assert codec.size == 10_000
     assert [len(codec.encode(source)) for (source,) in splits] == [929_589, 73_760, 82_430]
+
+
+def test_the_unknown_mark_is_itself_no_unknown_word():
+    codec = train_codec("words", [Source("t", b"a <unk> b\n")])
+    source = Source("u", b"a <unk> c\n")
+    assert codec.count_unknown(source, codec.encode(source)) == 1

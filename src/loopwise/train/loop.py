@@ -233,7 +233,7 @@ class _Loop:
             return False
         if stopped:
             return True
-        if validated == step and self.progress.waited == 0:
+        if step > 0 and validated == step and self.progress.waited == 0:
             return True  # the best so far
         if self.config.checkpoint_every:
             return step > 0 and step % self.config.checkpoint_every == 0
