@@ -13,15 +13,14 @@ STDLIB = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("s
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-# Passive waiting: where other programs want the cores too, threads that spin slow each other down.
 demo: $(VENV)/.installed  ## train a small model of Python code, less than three minutes, and sample from it
-	OMP_WAIT_POLICY=passive $(BIN)/loopwise train lm --config examples/stdlib.toml --data "$(STDLIB)/*.py" --out $(DEMO) --overwrite
+	$(BIN)/loopwise train lm --config examples/stdlib.toml --data "$(STDLIB)/*.py" --out $(DEMO) --overwrite
 	$(BIN)/loopwise export $(DEMO) $(DEMO).safetensors --overwrite
 	$(BIN)/loopwise generate $(DEMO).safetensors --prompt "def " --length 300 --temperature 0.5 --seed 2
 	@echo
 	@echo "Try next:"
 	@echo "  $(BIN)/loopwise generate $(DEMO).safetensors --prompt 'class ' --temperature 0.8"
-	@echo "  $(BIN)/loopwise train lm --out $(DEMO) --resume --set train.max_steps=12000 --set train.max_minutes=10"
+	@echo "  $(BIN)/loopwise train lm --out $(DEMO) --resume --set train.max_steps=8000 --set train.max_minutes=10"
 	@echo "  $(BIN)/loopwise train lm --data YOUR_TEXT --out runs/mine"
 
 test: $(VENV)/.installed  ## run the tests
