@@ -20,7 +20,7 @@ demo: $(VENV)/.installed  ## train a small model of Python code, less than three
 	@echo
 	@echo "Try next:"
 	@echo "  $(BIN)/loopwise generate $(DEMO).safetensors --prompt 'class ' --temperature 0.8"
-	@echo "  $(BIN)/loopwise train lm --out $(DEMO) --resume --set train.max_steps=8000 --set train.max_minutes=10"
+	@echo "  $(BIN)/loopwise train lm --config examples/stdlib.toml --data '$(STDLIB)/*.py' --out runs/longer --set train.max_steps=8000 --set train.max_minutes=10"
 	@echo "  $(BIN)/loopwise train lm --data YOUR_TEXT --out runs/mine"
 
 test: $(VENV)/.installed  ## run the tests

@@ -212,9 +212,12 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path):
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["model.peephole=true", "model.cell=gru"], "peephole is an option of lstm"),
-        (["model.nonlinearity=relu"], "nonlinearity is an option of rnn; the cell is lstm"),
-        (["model.cell=rnn", "model.forget_bias=1"], "an rnn has none"),
+        (
+            ["model.peephole=true", "model.cell=gru"],
+            r"model\.peephole: an option of cell lstm; the cell is gru",
+        ),
+        (["model.nonlinearity=relu"], r"an option of cell rnn; .*leave it at \"tanh\""),
+        (["model.cell=rnn", "model.forget_bias=1"], "an option of cell lstm or gru"),
         (["model.chrono=9", "model.forget_bias=1"], "give one of them"),
         (["model.chrono=1"], "chrono 1: must be 0"),
         (["model.init_scale=0.1", "model.init=orthogonal"], "init_scale draws all weights"),

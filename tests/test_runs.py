@@ -3,6 +3,8 @@
 import json
 import math
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -37,6 +39,8 @@ def test_a_run_is_made_with_its_parents_and_opened(tmp_path):
 
 def test_an_empty_directory_will_do_and_so_will_what_a_death_at_once_left(tmp_path):
     Run.create(tmp_path)
+    with Run.create(tmp_path).locked():
+        pass
     Run.create(tmp_path)
 
 
@@ -51,8 +55,39 @@ def test_overwrite_removes_what_a_training_wrote_and_nothing_else(tmp_path):
     run = filled(tmp_path / "run")
     (run.path / "notes.md").write_text("mine")
     Run.create(run.path, overwrite=True)
-    assert contents(run.path) == ["notes.md"]
+    assert contents(run.path) == [".lock", "notes.md"]
     assert run.checkpoints.is_dir()
+
+
+HOLDING = """
+import sys, time
+from pathlib import Path
+from loopwise.runs import Run
+
+with Run(Path(sys.argv[1])).locked():
+    print("held", flush=True)
+    time.sleep(1000)
+"""
+
+
+def test_a_lock_names_its_holder_and_dies_with_it(tmp_path):
+    run = filled(tmp_path / "run")
+    words = [sys.executable, "-c", HOLDING, str(run.path)]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "held\n"
+    before = contents(run.path)
+    for attempt in (lambda: Run.create(run.path, overwrite=True), lambda: held(run)):
+        with pytest.raises(RunError, match=f"run: is being trained by process {process.pid}$"):
+            attempt()
+    assert contents(run.path) == before
+    process.kill()
+    process.communicate()
+    held(run)
+
+
+def held(run):
+    with run.locked():
+        assert (run.path / ".lock").read_text() == str(os.getpid())
 
 
 @pytest.mark.parametrize(

@@ -9,15 +9,35 @@ import difflib
 import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic.fields import FieldInfo
 
 from loopwise.errors import ConfigError
 
 Key = tuple[str, ...]
 S = TypeVar("S", bound="Section")
+
+
+@dataclass(frozen=True)
+class ActsWith:
+    """Marks an option, within ``Annotated``, that acts with some values of another one alone.
+
+    Beside other values it may only have its default: what does nothing is refused.
+
+    Attributes:
+        option: the other one, which the section declares before.
+        values: with which the marked option acts.
+    """
+
+    option: str
+    values: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.option} {' or '.join(self.values)}"
 
 
 class Section(BaseModel):
@@ -32,6 +52,19 @@ class Section(BaseModel):
         kind = cls.model_fields[info.field_name or ""].annotation
         if isinstance(value, bool) and (kind is int or kind is float):
             raise ValueError(f"must be a number, given {str(value).lower()}")
+        return value
+
+    @field_validator("*")
+    @classmethod
+    def _does_something(cls, value: Any, info: ValidationInfo) -> Any:
+        field = cls.model_fields[info.field_name or ""]
+        for needs in _conditions(field):
+            other = info.data.get(needs.option)  # None if that is wrong itself
+            if value != field.default and other is not None and other not in needs.values:
+                raise ValueError(
+                    f"an option of {needs}; the {needs.option} is {other}: leave it at "
+                    f"{_toml(field.default)}"
+                )
         return value
 
     @classmethod
@@ -61,6 +94,14 @@ class Section(BaseModel):
     def to_toml(self, *, comments: bool = True) -> str:
         """Write the configuration as TOML, each key under its description as a comment."""
         return "\n".join(_toml_lines(self, "", comments)).strip() + "\n"
+
+    def differences(self, other: Self) -> dict[str, tuple[str, str]]:
+        """The keys whose values differ, with the value here and in `other`, both as TOML."""
+        values = {
+            ".".join(key): (_value(self, key), _value(other, key))
+            for key in _known_keys(type(self))
+        }
+        return {key: (_toml(a), _toml(b)) for key, (a, b) in values.items() if a != b}
 
 
 def nearest(word: str, allowed: Sequence[str]) -> str:
@@ -193,9 +234,18 @@ def _explain(error: ValidationError, where: str, overridden: Collection[Key]) ->
         yield f"{origin}: {'.'.join(key)}: {text}" if key else f"{origin}: {text}"
 
 
-def _toml_lines(section: Section, prefix: str, comments: bool) -> Iterator[str]:
-    import tomlkit  # not needed to read a configuration
+def _value(section: Section, key: Key) -> Any:
+    value: Any = section
+    for part in key:
+        value = getattr(value, part)
+    return value
 
+
+def _conditions(field: FieldInfo) -> list[ActsWith]:
+    return [item for item in field.metadata if isinstance(item, ActsWith)]
+
+
+def _toml_lines(section: Section, prefix: str, comments: bool) -> Iterator[str]:
     doc = (type(section).__doc__ or "").strip().splitlines()
     if comments and doc:
         yield f"# {doc[0]}"
@@ -207,9 +257,15 @@ def _toml_lines(section: Section, prefix: str, comments: bool) -> Iterator[str]:
             tables[name] = value
             continue
         if comments and field.description:
-            yield f"# {field.description}"
-        plain = list(cast(Sequence[Any], value)) if isinstance(value, tuple) else value
-        yield f"{name} = {tomlkit.item(plain).as_string()}"
+            yield f"# {'; only with '.join([field.description, *map(str, _conditions(field))])}"
+        yield f"{name} = {_toml(value)}"
     for name, table in tables.items():
         yield ""
         yield from _toml_lines(table, f"{prefix}{name}.", comments)
+
+
+def _toml(value: Any) -> str:
+    import tomlkit  # not needed to read a configuration
+
+    plain = list(cast(Sequence[Any], value)) if isinstance(value, tuple) else value
+    return tomlkit.item(plain).as_string()

@@ -70,6 +70,7 @@ class TrainingError(LoopwiseError, RuntimeError):
 _EXTRAS = {
     "torch": "train",
     "lightning_fabric": "train",
+    "filelock": "train",
     "tokenizers": "text",
     "pooch": "data",
     "tensorboard": "tensorboard",

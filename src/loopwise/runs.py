@@ -8,6 +8,7 @@
     ├── checkpoints/         what training continues from
     ├── superseded/          what a continuation from an earlier checkpoint left behind
     ├── tensorboard/         the same records again, if asked for
+    ├── .lock                held by the process that trains, with its number in it
     └── bundle.safetensors   the best model so far, as deployment reads it
 """
 
@@ -16,7 +17,8 @@ import math
 import os
 import shutil
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,7 +68,7 @@ class Run:
                 files stay. A directory that is not a run is left alone in any case.
 
         Raises:
-            RunError: `path` is occupied, or cannot be made.
+            RunError: `path` is occupied or being trained, or cannot be made.
         """
         run = cls(Path(path))
         try:
@@ -103,6 +105,30 @@ class Run:
             write_atomically(self.config_path, toml.encode())
         except OSError as error:
             raise RunError(f"{self.config_path}: cannot be written: {error.strerror}") from None
+
+    @contextmanager
+    def locked(self) -> Generator[None]:
+        """Keep other processes from training this run meanwhile; a kill releases it, too.
+
+        Raises:
+            RunError: another process holds it, or it cannot be written.
+        """
+        from filelock import FileLock, Timeout  # of the packages for training, which alone locks
+
+        path = self.path / ".lock"
+        lock = FileLock(path, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise RunError(f"{self.path}: is being trained by {_holder(path)}") from None
+        except OSError as error:
+            raise RunError(f"{path}: cannot be written: {error.strerror}") from None
+        try:
+            with suppress(OSError):  # Windows lets nobody write to a locked file
+                path.write_text(str(os.getpid()), encoding="ascii")
+            yield
+        finally:
+            lock.release()
 
     @property
     def superseded(self) -> Path:
@@ -167,16 +193,25 @@ class Run:
                 f"{self.path}: holds a run already; "
                 "continue it with --resume, replace it with --overwrite, or choose another --out"
             )
-        for folder in (self.checkpoints, self.tensorboard, self.superseded):
-            shutil.rmtree(folder, ignore_errors=True)
-        # the configuration goes last: without it nobody could tell that this is a run
-        for file in (self.metrics_path, self.bundle_path, self.config_path):
-            file.unlink(missing_ok=True)
+        with self.locked():
+            for folder in (self.checkpoints, self.tensorboard, self.superseded):
+                shutil.rmtree(folder, ignore_errors=True)
+            # the configuration goes last: without it nobody could tell that this is a run
+            for file in (self.metrics_path, self.bundle_path, self.config_path):
+                file.unlink(missing_ok=True)
 
     def _is_empty(self) -> bool:
         """Whether nothing is here, or no more than a training that died at once leaves."""
         names = {file.name for file in self.path.iterdir()}
-        return names <= {"checkpoints"} and not (names and any(self.checkpoints.iterdir()))
+        begun = self.checkpoints.is_dir() and any(self.checkpoints.iterdir())
+        return names <= {"checkpoints", ".lock"} and not begun
+
+
+def _holder(lock: Path) -> str:
+    with suppress(OSError):
+        if number := lock.read_text(encoding="ascii"):
+            return f"process {number}"
+    return "another process"
 
 
 def _finite(value: Any) -> Any:

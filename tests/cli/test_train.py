@@ -26,7 +26,7 @@ def test_a_run_says_what_it_does_and_what_to_do_next(text, tmp_path):
     assert "model: 1 x lstm, " in called.out
     assert f"run: {tmp_path}/run\ntry: loopwise generate {tmp_path}/run" in called.out
     files = {path.name for path in (tmp_path / "run").iterdir()}
-    assert files == {"config.toml", "metrics.jsonl", "checkpoints", "bundle.safetensors"}
+    assert files == {"config.toml", "metrics.jsonl", "checkpoints", "bundle.safetensors", ".lock"}
 
 
 def data_kinds(text, tmp_path):
@@ -121,6 +121,58 @@ def test_a_resumed_run_with_other_data_or_another_model_is_refused(text, tmp_pat
     assert call(*again, "--set", "train.max_steps=2").status == 0
 
 
+def test_a_run_is_trained_by_one_process_at_a_time(text, tmp_path):
+    out = tmp_path / "run"
+    assert train(out, "--data", text).status == 0
+    given = ("train", "lm", "--out", out)
+    with Run(out).locked():
+        before = Run(out).config_path.read_text()
+        expected = f"{out}: is being trained by process {os.getpid()}"
+        assert mistake(*given, "--resume", "--set", "train.max_steps=2") == expected
+        assert mistake(*given, "--data", text, "--overwrite", *ONE_STEP) == expected
+        assert Run(out).config_path.read_text() == before
+        assert Run(out).bundle_path.exists()
+    assert call(*given, "--resume", "--set", "train.max_steps=2").status == 0
+    assert train(out, "--data", text, "--overwrite").status == 0
+
+
+def test_the_file_that_a_run_began_with_may_be_given_to_continue(text, tmp_path):
+    out, file = tmp_path / "run", tmp_path / "c.toml"
+    file.write_text(call("config", "lm", *ONE_STEP).out)
+    given = ("train", "lm", "--out", out, "--config", file)
+    assert call(*given, "--data", text / "a.txt").status == 0
+    again = (*given, "--resume", "--set", "train.max_steps=3")
+    for paths in ((), ("--data", text / "a.txt")):
+        assert call(*again, *paths).status == 0
+    assert Run(out).config_path.read_text().count("max_steps = 3") == 1
+    assert "the text now gives" in mistake(*again, "--data", text)
+
+    changed = file.read_text().replace("lr = 0.01", "lr = 0.5")
+    file.write_text(changed.replace("train = []", f"train = ['{text}']"))
+    said = mistake(*again)
+    assert "--resume goes on with the options of the run; to change some, use --set\n" in said
+    assert f"train.lr: the run has 0.01, {file} says 0.5" in said
+    assert f'data.train: the run has ["{text}/a.txt"], {file} says ["{text}"]' in said
+    assert len(said.splitlines()) == 3
+    called = call(*again, "--set", "train.lr=0.5", "--data", text / "a.txt")
+    assert called.status == 0, called.err
+    assert "lr = 0.5" in Run(out).config_path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("given", "spins"),
+    [({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "a"}, "")],
+)
+def test_threads_do_not_spin_for_long_unless_told_to(given, spins, text, tmp_path, monkeypatch):
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.setenv(name, "")  # puts back what was there
+        monkeypatch.delenv(name)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert train(tmp_path / "run", "--data", text).status == 0
+    assert os.environ.get("GOMP_SPINCOUNT", "") == spins
+
+
 def test_resuming_standard_input_asks_for_the_text_again(text, tmp_path):
     given = lines(30).encode()
     assert train(tmp_path / "run", "--data", "-", stdin=given).status == 0
@@ -152,7 +204,6 @@ def test_resuming_standard_input_asks_for_the_text_again(text, tmp_path):
         (["--data", "TEXT", "--config", "NONE"], "NONE: cannot be read: No such file"),
         (["--data", "TEXT", "--resume"], "OUT: not a run: no such directory"),
         (["--data", "TEXT", "--resume", "--overwrite"], "exclude each other"),
-        (["--resume", "--config", "NONE"], "--resume goes on with the run's own config.toml"),
     ],
 )
 def test_mistakes(arguments, message, text, tmp_path):
@@ -204,6 +255,26 @@ def test_a_place_that_cannot_be_written_is_told(text, tmp_path):
     (tmp_path / "closed").mkdir(mode=0o500)
     said = mistake("train", "lm", "--out", tmp_path / "closed/run", "--data", text, *ONE_STEP)
     assert said == f"{tmp_path}/closed/run: cannot be made: Permission denied"
+
+
+def test_names_that_are_not_utf8_may_lie_in_a_folder(text, tmp_path):
+    file = tmp_path / "data" / os.fsdecode(b"\xff.txt")
+    file.parent.mkdir()
+    try:
+        file.write_text(lines(30))
+    except OSError:
+        pytest.skip("this file system has no such names")
+    assert train(tmp_path / "run", "--data", file.parent).status == 0
+    for option in (["--data", file], ["--data", text, "--valid", file]):
+        said = mistake("train", "lm", "--out", tmp_path / "other", *option, *ONE_STEP)
+        assert said.startswith("--data and --valid: ")
+        assert "\\udcff.txt': the name is not UTF-8, which a run cannot record" in said
+    file.write_bytes(b"\xff")
+    said = mistake(
+        *("train", "lm", "--out", tmp_path / "other", "--data", file.parent),
+        *("--set", "data.unit=chars"),
+    )
+    assert "byte 0xff at offset 0" in said
 
 
 def test_a_text_of_one_line_is_enough(tmp_path):

@@ -2,13 +2,24 @@
 
 import json
 import os
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from loopwise.errors import CheckpointError
-from loopwise.train.checkpoints import Checkpoint, best, find, list_checkpoints, load, prune, save
+from loopwise.train.checkpoints import (
+    Checkpoint,
+    best,
+    find,
+    list_checkpoints,
+    load,
+    prune,
+    remove,
+    save,
+)
 
 
 def make(step: int, metric: float | None = None) -> Checkpoint:
@@ -16,6 +27,11 @@ def make(step: int, metric: float | None = None) -> Checkpoint:
     tensors = {"a.weight": torch.randn(4, 3, generator=generator), "step": torch.tensor(1.5)}
     state = {"best": None, "loss": 0.1 + 0.2, "rng": {"state": 2**127 + 1}, "shape": [0, [0, 0]]}
     return Checkpoint(step, metric, tensors, state)
+
+
+def file_of(folder: Path, step: int, suffix: str) -> Path:
+    (file,) = folder.glob(f"step-{step:08d}*{suffix}")
+    return file
 
 
 @pytest.fixture
@@ -44,7 +60,7 @@ def test_tensors_may_share_memory_and_be_views(tmp_path):
 @pytest.mark.parametrize("suffix", [".json", ".safetensors"])
 @pytest.mark.parametrize("place", [0.0, 0.1, 0.35, 0.5, 0.77, 0.999])
 def test_an_altered_byte_is_refused_by_name_and_the_one_before_offered(folder, suffix, place):
-    file = folder / f"step-00000300{suffix}"
+    file = file_of(folder, 300, suffix)
     data = bytearray(file.read_bytes())
     data[int(place * len(data))] ^= 1
     file.write_bytes(data)
@@ -57,15 +73,15 @@ def test_an_altered_byte_is_refused_by_name_and_the_one_before_offered(folder, s
 @pytest.mark.parametrize("suffix", [".json", ".safetensors"])
 @pytest.mark.parametrize("kept", [0, 1, 50, -1])
 def test_a_truncated_file_is_refused_by_name(folder, suffix, kept):
-    file = folder / f"step-00000300{suffix}"
+    file = file_of(folder, 300, suffix)
     file.write_bytes(file.read_bytes()[:kept])
-    with pytest.raises(CheckpointError, match=rf"step-00000300\{suffix}.*step-00000200"):
+    with pytest.raises(CheckpointError, match=rf"{file.name}.*step-00000200"):
         load(folder / "step-00000300.json")
 
 
 def test_only_a_sound_one_is_offered(folder):
     for step in (200, 300):
-        (folder / f"step-00000{step}.safetensors").write_bytes(b"")
+        file_of(folder, step, ".safetensors").write_bytes(b"")
     with pytest.raises(CheckpointError, match="--from-checkpoint step-00000100"):
         load(folder / "step-00000300.json")
     (folder / "step-00000100.json").write_bytes(b"{}")
@@ -75,15 +91,14 @@ def test_only_a_sound_one_is_offered(folder):
 
 def test_a_newer_format_is_named(folder):
     file = folder / "step-00000300.json"
-    file.write_text(json.dumps({**json.loads(file.read_text()), "format": 2}))
-    with pytest.raises(CheckpointError, match="format 2; this loopwise reads format 1"):
+    file.write_text(json.dumps({**json.loads(file.read_text()), "format": 3}))
+    with pytest.raises(CheckpointError, match="format 3; this loopwise reads format 2"):
         load(file)
 
 
-@pytest.mark.parametrize("dies_at", [0, 1, 2, 3, 4, 5])
-def test_a_kill_while_saving_leaves_the_older_one(tmp_path, monkeypatch, dies_at):
-    """Stop at each write, sync and rename in turn: the latest checkpoint is always a sound one."""
-    save(tmp_path, make(100))
+@contextmanager
+def dying(monkeypatch, dies_at: int):
+    """A kill at the given of the syncs and renames: nothing works from there on."""
     calls, unlink = 0, Path.unlink
 
     def unlink_while_alive(path, **options):
@@ -95,7 +110,7 @@ def test_a_kill_while_saving_leaves_the_older_one(tmp_path, monkeypatch, dies_at
             nonlocal calls
             calls += 1
             if calls > dies_at:
-                raise KeyboardInterrupt  # as sudden as a kill: nothing works from here on
+                raise KeyboardInterrupt
             return original(*args)
 
         return wrapped
@@ -105,28 +120,52 @@ def test_a_kill_while_saving_leaves_the_older_one(tmp_path, monkeypatch, dies_at
         patch.setattr(Path, "replace", count(Path.replace))
         patch.setattr(Path, "unlink", unlink_while_alive)
         try:
-            save(tmp_path, make(200))
+            yield
         except KeyboardInterrupt:
             assert calls == dies_at + 1
+
+
+@pytest.mark.parametrize("dies_at", range(7))
+def test_a_kill_while_saving_leaves_the_older_one(tmp_path, monkeypatch, dies_at):
+    save(tmp_path, make(100))
+    with dying(monkeypatch, dies_at):
+        save(tmp_path, make(200))
     latest = load(list_checkpoints(tmp_path)[-1])
     assert latest.step == (200 if dies_at >= 5 else 100)
     prune(tmp_path, 1)
     assert sorted(file.suffix for file in tmp_path.iterdir()) == [".json", ".safetensors"]
 
 
-def test_saving_a_step_again_never_commits_mixed_files(tmp_path, monkeypatch):
-    save(tmp_path, make(100))
-    original = Path.replace
+@pytest.mark.parametrize("dies_at", range(7))
+@pytest.mark.parametrize("value", [0.0, 1.0], ids=["new tensors", "the same tensors"])
+def test_a_kill_while_a_step_is_saved_again_leaves_one_of_both(
+    tmp_path, monkeypatch, dies_at, value
+):
+    """It may be the only checkpoint there is."""
+    old = Checkpoint(100, None, {"a": torch.ones(1)}, {"which": "old"})
+    new = Checkpoint(100, 0.5, {"a": torch.full((1,), value)}, {"which": "new"})
+    save(tmp_path, old)
+    with dying(monkeypatch, dies_at):
+        save(tmp_path, new)
+    for _ in range(2):
+        (path,) = list_checkpoints(tmp_path)
+        found, expected = load(path), new if dies_at >= 5 else old
+        assert (found.state, found.metric) == (expected.state, expected.metric)
+        assert torch.equal(found.tensors["a"], expected.tensors["a"])
+        prune(tmp_path, 1)
+    assert sorted(file.suffix for file in tmp_path.iterdir()) == [".json", ".safetensors"]
 
-    def die_at_json(source, target):
-        if target.suffix == ".json":
-            raise KeyboardInterrupt
-        return original(source, target)
 
-    monkeypatch.setattr(Path, "replace", die_at_json)
-    with pytest.raises(KeyboardInterrupt):
-        save(tmp_path, Checkpoint(100, None, {"a": torch.zeros(1)}, {}))
-    assert list_checkpoints(tmp_path) == []
+def test_pruning_leaves_a_damaged_checkpoint_to_be_mended(folder):
+    (folder / "step-00000300.json").write_bytes(b"")
+    prune(folder, 2)
+    assert file_of(folder, 300, ".safetensors").is_file()
+
+
+def test_removing_a_checkpoint_leaves_nothing_of_it(folder):
+    remove([folder / "step-00000200.json"])
+    assert not list(folder.glob("step-00000200*"))
+    assert len(list(folder.iterdir())) == 4
 
 
 def test_best_and_last_are_kept(tmp_path):
@@ -139,9 +178,18 @@ def test_best_and_last_are_kept(tmp_path):
     assert len(list(tmp_path.iterdir())) == 6
 
 
+def test_metrics_of_another_validation_are_not_compared(tmp_path):
+    for step, metric, judge in ((10, 1.0, "old"), (20, 3.0, "new"), (30, 4.0, "new")):
+        save(tmp_path, replace(make(step, metric), judge=judge))
+    assert best(tmp_path) == tmp_path / "step-00000020.json"
+    prune(tmp_path, 1)
+    assert [load(path).step for path in list_checkpoints(tmp_path)] == [20, 30]
+
+
 def test_find_takes_name_number_and_path(folder):
     expected = folder / "step-00000200.json"
-    for name in ("200", "step-00000200", "step-00000200.safetensors", str(expected)):
+    tensors = file_of(folder, 200, ".safetensors")
+    for name in ("200", "step-00000200", tensors.name, str(tensors), str(expected)):
         assert find(folder, name) == expected
     with pytest.raises(CheckpointError, match="step-00000100, step-00000200, step-00000300"):
         find(folder, "150")

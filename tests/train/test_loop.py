@@ -111,7 +111,7 @@ def test_a_seed_fixes_a_run_with_dropout(tmp_path):
 class Fixed:
     """A task without recurrence on given batches, for the laws of accumulation."""
 
-    monitor = "loss"
+    monitor, judge = "loss", "nothing"
 
     def __init__(self, batches: list[tuple[torch.Tensor, torch.Tensor]]):
         torch.manual_seed(0)
@@ -385,15 +385,32 @@ def test_tensorboard_missing_names_the_extra(run, monkeypatch):
         fit(ToyTask(config), config, run)
 
 
-def test_tensorboard_holds_the_records(run):
-    board = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    config = settings(tensorboard=True, max_steps=3)
-    fit(ToyTask(config), config, run)
+@pytest.fixture
+def board():
+    return pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+
+
+def assert_shown(board, run, validations: int) -> None:
     events = board.EventAccumulator(str(run.path / "tensorboard")).Reload()
     shown = [(event.step, event.value) for event in events.Scalars("train/loss")]
     logged = [(record["step"], record["loss"]) for record in records(run, "train")]
     assert shown == [(step, pytest.approx(loss)) for step, loss in logged]
-    assert len(events.Scalars("validation/perplexity")) == 1
+    assert len(events.Scalars("validation/perplexity")) == validations
+
+
+def test_tensorboard_holds_the_records(board, run):
+    config = settings(tensorboard=True, max_steps=3)
+    fit(ToyTask(config), config, run)
+    assert_shown(board, run, validations=1)
+
+
+def test_tensorboard_forgets_what_a_continuation_replaces(board, run):
+    config = settings(tensorboard=True, max_steps=6, checkpoint_every=2, validate_every=2, keep=9)
+    fit(ToyTask(config), config, run)
+    config = settings(tensorboard=True, max_steps=5, checkpoint_every=2, validate_every=2, lr=0.1)
+    fit(ToyTask(config), config, run, from_checkpoint="2")
+    assert [record["step"] for record in records(run, "train")] == [1, 2, 3, 4, 5]
+    assert_shown(board, run, validations=3)
 
 
 def test_bf16_trains_and_keeps_32_bit_weights(run):

@@ -15,6 +15,8 @@ from loopwise.runs import Run
 from loopwise.train.checkpoints import list_checkpoints, load
 from loopwise.train.config import TrainConfig
 from loopwise.train.loop import fit
+from loopwise.train.processes import LostProcessError, Processes, World
+from loopwise.train.signals import SAME_REQUEST
 from train import toy
 from train.test_loop import losses, records
 from train.toy import ToyTask
@@ -83,11 +85,61 @@ def test_a_signal_to_torchrun_ends_all_after_the_same_step(tmp_path):
     assert load(list_checkpoints(run.checkpoints)[-1]).step == len(losses(run))
 
 
+def test_a_second_signal_ends_processes_that_wait_for_one_that_hangs(tmp_path):
+    run = Run.create(tmp_path / "run")
+    config = {**VALUES, "checkpoint_every": 2}
+    words = command({"run": str(run.path), "config": config, "hang": 5, "rank": 1})
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    assert any(line == "hangs\n" for line in process.stdout)
+    time.sleep(0.5)  # so that the other one waits already
+    process.send_signal(signal.SIGINT)
+    time.sleep(SAME_REQUEST + 0.5)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    before = time.monotonic()
+    _, said = process.communicate(timeout=60)
+    assert time.monotonic() - before < 10  # torchrun would kill them after 30 seconds
+    assert "stopped at once; the last checkpoint remains" in said
+    assert load(list_checkpoints(run.checkpoints)[-1]).step == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "times"),
+    [
+        ({"from_checkpoint": "nope"}, "no checkpoint 'nope'; in RUN/checkpoints: none", 1),
+        ({"ahead": 1, "rank": 1}, "the processes read different data: give all the same files", 2),
+    ],
+)
+def test_a_mistake_ends_all_processes_for_the_right_reason(arguments, message, times, tmp_path):
+    run = Run.create(tmp_path / "run")
+    done = torchrun({"run": str(run.path), "config": VALUES, **arguments})
+    assert done.returncode != 0
+    assert done.stderr.count(f"Error: {message.replace('RUN', str(run.path))}") == times
+    assert "a worker process ended" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "size", "becomes"),
+    [
+        (RuntimeError("[gloo/pair.cc] Connection closed by peer"), 2, LostProcessError),
+        (torch.distributed.DistBackendError("aborted"), 2, LostProcessError),
+        (RuntimeError("Connection closed by peer"), 1, RuntimeError),
+        (RuntimeError("shapes do not fit"), 2, RuntimeError),
+    ],
+)
+def test_the_loss_of_a_process_is_told_from_other_errors(error, size, becomes):
+    processes = Processes(TrainConfig(**VALUES))
+    processes.world = World(0, size)
+    with pytest.raises(becomes) as caught, processes.together():
+        raise error
+    assert type(caught.value) is becomes
+
+
 def losing(rank: int, path: Path) -> tuple[Run, str]:
     """A run of which process `rank` dies in the middle of step 8; what the others said."""
     run = Run.create(path / "run")
     arguments = {"run": str(run.path), "config": {**VALUES, "checkpoint_every": 5}}
-    died = torchrun({**arguments, "die": 15, "die_rank": rank})
+    died = torchrun({**arguments, "die": 15, "rank": rank})
     assert died.returncode != 0
     return run, died.stderr
 

@@ -15,6 +15,10 @@ from loopwise.runs import Run
 from loopwise.train.checkpoints import list_checkpoints, load
 from loopwise.train.config import TrainConfig
 from loopwise.train.loop import fit
+from loopwise.train.optimizers import make_optimizer
+from loopwise.train.processes import World
+from loopwise.train.schedules import Plateau
+from loopwise.train.training import Training
 from train import toy
 from train.test_loop import raise_signal, settings
 from train.toy import ToyTask
@@ -116,7 +120,7 @@ def test_from_an_earlier_checkpoint_the_later_ones_are_replaced(tmp_path):
     config = settings(validate_every=10, keep=20)
     run = Run.create(tmp_path / "run")
     _, expected = train(config, run, {})
-    damaged = run.checkpoints / "step-00000080.safetensors"
+    (damaged,) = run.checkpoints.glob("step-00000080.*.safetensors")
     (run.checkpoints / "step-00000084.json").unlink()
     damaged.write_bytes(damaged.read_bytes()[:-1])
     with pytest.raises(CheckpointError, match="--from-checkpoint step-00000070"):
@@ -162,6 +166,53 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path):
     task.model = toy.ToyModel(hidden=9)
     with pytest.raises(ConfigError, match=r"head\.weight is \(11, 8\) in it and \(11, 9\) here"):
         fit(task, config, run, resume=True)
+
+
+def validating(config: TrainConfig, judge: str, metrics: list[float]) -> ToyTask:
+    """A task whose validations give the next of `metrics` each."""
+    task, values = ToyTask(config), iter(metrics)
+    task.judge = judge
+    task.on_validate = lambda _: next(values)
+    return task
+
+
+@pytest.mark.parametrize("judge", ["text", "another"])
+def test_another_validation_is_not_measured_by_the_metrics_of_the_first(tmp_path, judge, capsys):
+    run, options = Run.create(tmp_path / "run"), {"validate_every": 5, "keep": 1}
+    config = settings(max_steps=10, **options)
+    fit(validating(config, "text", [1.0, 1.5]), config, run)
+    config = settings(max_steps=20, **options)
+    # where nothing changed, the validation of step 10 is done
+    metrics = [3.5, 3.0, 4.0] if judge == "another" else [3.0, 4.0]
+    capsys.readouterr()
+    task = validating(config, judge, metrics)
+    result = fit(task, config, run, resume=True)
+    said = capsys.readouterr().out
+    there = [path.stem for path in list_checkpoints(run.checkpoints)]
+    changed = "validation has changed: its next result counts as the first"
+    if judge == "another":
+        assert changed in said
+        assert (result.best, task.exports) == (3.0, 2)
+        assert there == ["step-00000015", "step-00000020"]
+    else:
+        assert changed not in said
+        assert (result.best, task.exports) == (1.0, 0)
+        assert there == ["step-00000005", "step-00000020"]
+
+
+def test_forgotten_validations_leave_what_they_did():
+    config = settings(optimizer="nt-asgd", schedule="plateau", plateau=2)
+    task = ToyTask(config)
+    optimizer = make_optimizer(config, task.model)
+    training = Training(config, World(), task.model, optimizer, task.batches)
+    for metric in [1.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0]:
+        training.progress.observe(metric, config)
+        optimizer.observe(metric)
+    training.forget_validations()
+    assert (optimizer.history, optimizer.averaged) == ([], 1)
+    assert training.progress.plateau == Plateau(factor=0.5**3, waited=0)
+    assert training.progress.waited == 0
+    assert training.progress.observe(99.0, config)
 
 
 def test_a_continued_run_finds_its_place_whatever_was_logged_later(tmp_path):

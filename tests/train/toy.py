@@ -5,6 +5,7 @@ import math
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,7 +43,7 @@ class ToyModel(nn.Module):
 
 
 class ToyTask:
-    monitor = "loss"
+    monitor, judge = "loss", "text"
 
     def __init__(self, config: TrainConfig, *, window: int = 12, dropout: float = 0.0, **lanes):
         world = World.current()
@@ -77,18 +78,27 @@ class ToyTask:
         save_file({k: v.clone() for k, v in self.model.state_dict().items()}, path)
 
 
-def die_at(task: ToyTask, step: int) -> None:
-    """Let this process kill itself in the middle of the given step, counted from this start."""
+def at_loss(task: ToyTask, number: int, action: Callable[[], object]) -> None:
+    """Let this process do something in the middle of a step, counted from this start."""
     calls = 0
 
     def on_loss(loss: Tensor) -> Tensor:
         nonlocal calls
         calls += 1
-        if calls == step:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if calls == number:
+            action()
         return loss
 
     task.on_loss = on_loss
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def hang() -> None:
+    print("hangs", flush=True)
+    time.sleep(1000)
 
 
 def main(arguments: dict) -> None:
@@ -97,10 +107,15 @@ def main(arguments: dict) -> None:
     config = TrainConfig.parse(arguments["config"])
     path = Path(arguments["run"])
     task = ToyTask(config, **arguments.get("task", {}))
-    if arguments.get("die") and World.current().rank == arguments.get("die_rank", 0):
-        die_at(task, arguments["die"])
+    if World.current().rank == arguments.get("rank", 0):  # which the following is about
+        for action in (die, hang):
+            if action.__name__ in arguments:
+                at_loss(task, arguments[action.__name__], action)
+        for _ in range(arguments.get("ahead", 0)):
+            task.batches.next()
     print("ready", flush=True)
-    result = fit(task, config, Run(path), resume=arguments.get("resume", False))
+    options = {name: arguments[name] for name in ("resume", "from_checkpoint") if name in arguments}
+    result = fit(task, config, Run(path), **options)
     if World.current().rank == 0:
         weights = {k: v.clone() for k, v in task.model.state_dict().items()}
         save_file(weights, path / "final.safetensors")

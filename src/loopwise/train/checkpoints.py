@@ -1,12 +1,13 @@
 """Checkpoints that survive a kill at any moment and a damaged disk.
 
-A checkpoint is two files. ``step-00001234.safetensors`` holds every tensor;
-``step-00001234.json``, written last, commits it and holds the rest::
+A checkpoint is two files. ``step-00001234.89abcdef.safetensors`` holds every tensor, and its name
+eight digits of its checksum; ``step-00001234.json``, written last, commits it and holds the rest::
 
-    {"format": 1, "step": 1234, "metric": 4.87 or null,
+    {"format": 2, "step": 1234, "metric": 4.87 or null, "judge": hex,
      "tensors": {"size": bytes, "sha256": hex}, "state": {...}, "sha256": hex of all the above}
 
-Both are written under another name, brought to the disk and renamed. There is no pickle in them,
+Both are written under another name, brought to the disk and renamed. A step that is saved again has
+its old tensors beside the new ones until the new JSON file is there. There is no pickle in them,
 and no file that points to another: the latest and the best are read off the JSON files.
 """
 
@@ -25,7 +26,7 @@ from torch import Tensor
 from loopwise.errors import CheckpointError
 from loopwise.files import write_atomically
 
-FORMAT = 1
+FORMAT = 2
 _NAME = re.compile(r"step-(\d{8,})\.json")
 
 
@@ -38,12 +39,14 @@ class Checkpoint:
         metric: the monitored metric of the validation at this step; None without one.
         tensors: by name, on the CPU.
         state: everything that is no tensor, JSON values without NaN and infinity.
+        judge: which validation gave `metric`; those of different ones are not compared.
     """
 
     step: int
     metric: float | None
     tensors: dict[str, Tensor]
     state: dict[str, Any]
+    judge: str = ""
 
 
 def save(folder: Path, checkpoint: Checkpoint) -> Path:
@@ -65,15 +68,14 @@ def save(folder: Path, checkpoint: Checkpoint) -> Path:
         "format": FORMAT,
         "step": checkpoint.step,
         "metric": checkpoint.metric,
+        "judge": checkpoint.judge,
         "tensors": {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()},
         "state": checkpoint.state,
     }
     record["sha256"] = _digest(record)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # an older checkpoint of this step must not commit the new tensors
-        path.unlink(missing_ok=True)
-        write_atomically(tensor_file(path), data)
+        write_atomically(_tensor_file(path, record), data)
         write_atomically(path, json.dumps(record, allow_nan=False).encode())
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be written: {error.strerror}") from error
@@ -108,7 +110,7 @@ def find(folder: Path, name: str) -> Path:
     Raises:
         CheckpointError: there is none; the message lists what there is.
     """
-    stem = f"step-{int(name):08d}" if name.isdecimal() else Path(name).stem
+    stem = f"step-{int(name):08d}" if name.isdecimal() else Path(name).name.partition(".")[0]
     path = folder / f"{stem}.json"
     elsewhere = Path(name).parent != Path() and Path(name).parent.resolve() != folder.resolve()
     if path.is_file() and not elsewhere:
@@ -118,9 +120,16 @@ def find(folder: Path, name: str) -> Path:
 
 
 def best(folder: Path) -> Path | None:
-    """The checkpoint with the lowest metric, the earliest of equals; None without any metric."""
-    metrics = [(_metric(path), path) for path in list_checkpoints(folder)]
-    known = [(metric, path) for metric, path in metrics if metric is not None]
+    """The checkpoint with the lowest metric, the earliest of equals; None without any metric.
+
+    Only the judge of the latest one counts.
+    """
+    records = [(record, path) for path in list_checkpoints(folder) if (record := _peek(path))]
+    known = [
+        (record["metric"], path)
+        for record, path in records
+        if record["metric"] is not None and record["judge"] == records[-1][0]["judge"]
+    ]
     return min(known)[1] if known else None
 
 
@@ -128,9 +137,9 @@ def prune(folder: Path, keep_last: int) -> None:
     """Remove all checkpoints but the last `keep_last` and the best, and what kills left over."""
     keep = {*list_checkpoints(folder)[-keep_last:], best(folder)}
     remove([path for path in list_checkpoints(folder) if path not in keep])
-    committed = {path.stem for path in list_checkpoints(folder)}
+    committed = {file for path in list_checkpoints(folder) for file in _committed(path)}
     for file in [*folder.glob("step-*.safetensors"), *folder.glob("step-*.tmp")]:
-        if file.suffix == ".tmp" or file.stem not in committed:
+        if file not in committed:
             file.unlink(missing_ok=True)
 
 
@@ -141,19 +150,24 @@ def remove(paths: list[Path]) -> None:
             file.unlink(missing_ok=True)
 
 
-def files(path: Path) -> tuple[Path, Path]:
+def files(path: Path) -> list[Path]:
     """The files of a checkpoint in the order in which they must go: its JSON file commits it."""
-    return path, tensor_file(path)
+    return [path, *path.parent.glob(f"{path.stem}.*.safetensors")]
 
 
-def tensor_file(path: Path) -> Path:
-    """The tensor file beside a checkpoint's JSON file."""
-    return path.with_suffix(".safetensors")
+def _tensor_file(path: Path, record: Mapping[str, Any]) -> Path:
+    return path.with_suffix(f".{record['tensors']['sha256'][:8]}.safetensors")
+
+
+def _committed(path: Path) -> list[Path]:
+    """The tensor files that a JSON file may stand for: all of its step if it is damaged."""
+    record = _peek(path)
+    return files(path)[1:] if record is None else [_tensor_file(path, record)]
 
 
 def _load(path: Path) -> Checkpoint:
     record = _read_record(path)
-    file = tensor_file(path)
+    file = _tensor_file(path, record)
     try:
         data = file.read_bytes()
     except OSError as error:
@@ -167,7 +181,7 @@ def _load(path: Path) -> Checkpoint:
         tensors = safetensors.torch.load(data)
     except SafetensorError as error:
         raise CheckpointError(f"{file}: not a safetensors file: {error}") from None
-    return Checkpoint(record["step"], record["metric"], tensors, record["state"])
+    return Checkpoint(record["step"], record["metric"], tensors, record["state"], record["judge"])
 
 
 def _read_record(path: Path) -> dict[str, Any]:
@@ -192,9 +206,10 @@ def _digest(record: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 
-def _metric(path: Path) -> float | None:
+def _peek(path: Path) -> dict[str, Any] | None:
+    """The record of a JSON file; None if it is damaged."""
     try:
-        return _read_record(path)["metric"]
+        return _read_record(path)
     except CheckpointError:
         return None
 

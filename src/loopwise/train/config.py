@@ -1,10 +1,10 @@
 """The options of the training loop. No torch here: the command line prints them without it."""
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
-from loopwise.config import Section
+from loopwise.config import ActsWith, Section
 
 
 class TrainConfig(Section):
@@ -33,7 +33,9 @@ class TrainConfig(Section):
         ge=0,
         description="adamw: decoupled, on matrices only; sgd and nt-asgd: L2, on all",
     )
-    momentum: float = Field(default=0.0, ge=0, lt=1, description="of sgd")
+    momentum: Annotated[float, ActsWith("optimizer", ("sgd",))] = Field(
+        default=0.0, ge=0, lt=1, description="share of a step that the next one repeats"
+    )
 
     schedule: Literal["constant", "cosine", "one-cycle", "plateau", "exponential"] = Field(
         default="cosine", description="constant, cosine, one-cycle, plateau or exponential"
@@ -41,17 +43,17 @@ class TrainConfig(Section):
     warmup: float = Field(
         default=0.0, ge=0, le=1, description="fraction of the training with a rising learning rate"
     )
-    final_lr: float = Field(
-        default=0.0, ge=0, le=1, description="cosine, one-cycle: where lr ends, as a fraction of lr"
+    final_lr: Annotated[float, ActsWith("schedule", ("cosine", "one-cycle"))] = Field(
+        default=0.0, ge=0, le=1, description="where lr ends, as a fraction of lr"
     )
-    hold_epochs: int = Field(
-        default=1, ge=0, description="exponential: epochs before lr starts to fall"
+    hold_epochs: Annotated[int, ActsWith("schedule", ("exponential",))] = Field(
+        default=1, ge=0, description="epochs before lr starts to fall"
     )
-    decay: float = Field(
-        default=0.5, gt=0, le=1, description="exponential: lr factor per epoch; plateau: per fall"
+    decay: Annotated[float, ActsWith("schedule", ("exponential", "plateau"))] = Field(
+        default=0.5, gt=0, le=1, description="lr factor per epoch, or per fall of a plateau"
     )
-    plateau: int = Field(
-        default=1, ge=1, description="plateau: validations without improvement before lr falls"
+    plateau: Annotated[int, ActsWith("schedule", ("plateau",))] = Field(
+        default=1, ge=1, description="validations without improvement before lr falls"
     )
 
     clip: float = Field(default=1.0, ge=0, description="gradient clipping threshold; 0 = off")
@@ -92,9 +94,3 @@ class TrainConfig(Section):
     def _unquoted(cls, value: Any) -> Any:
         # `--set train.precision=32` reads as a number
         return str(value) if isinstance(value, int) else value
-
-    @model_validator(mode="after")
-    def _momentum_has_a_user(self) -> Self:
-        if self.momentum and self.optimizer != "sgd":
-            raise ValueError(f"momentum is an option of sgd; the optimizer is {self.optimizer}")
-        return self

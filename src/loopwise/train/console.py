@@ -10,6 +10,8 @@ from rich.progress import Progress as Bar
 
 LINE_SECONDS = 5.0
 """Least time between two plain lines about training."""
+MOST_WRITTEN_OUT = 1e7
+"""From here on numbers have an exponent: those are losses that went astray."""
 
 
 class Reporter:
@@ -45,7 +47,7 @@ class Reporter:
     def show_step(self, fraction: float, epoch: float, loss: float) -> None:
         """Move the bar, where there is one; `fraction` of the training is done."""
         if self._bar is not None:
-            text = f"epoch {epoch:.2f}  loss {loss:.4f}"
+            text = f"epoch {epoch:.2f}  loss {_number(loss)}"
             self._bar.update(self._row, completed=fraction, description=text)
 
     def show_train(self, record: Mapping[str, Any]) -> None:
@@ -69,4 +71,4 @@ def _line(record: Mapping[str, Any], values: Mapping[str, float]) -> str:
 
 
 def _number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return f"{value:,.0f}" if 1000 <= abs(value) < MOST_WRITTEN_OUT else f"{value:.4g}"

@@ -47,6 +47,7 @@ class Lanes:
         seed: of the lengths; every process must be given the same.
         rank: index of this process, ``0 <= rank < world``.
         world: number of processes.
+        name: what the tokens are, for messages.
 
     Raises:
         DataError: the text is too short to give each lane one token and its successor.
@@ -62,12 +63,13 @@ class Lanes:
         seed: int = 1,
         rank: int = 0,
         world: int = 1,
+        name: str = "the text",
     ):
         lanes = batch_size * world
         self.length = (len(tokens) - 1) // lanes
         if self.length < 1:
             raise DataError(
-                f"the text has {len(tokens)} tokens; {lanes} lanes (batch_size {batch_size} "
+                f"{name} has {len(tokens)} tokens; {lanes} lanes (batch_size {batch_size} "
                 f"x {world} processes) need at least {lanes + 1}: lower train.batch_size"
             )
         used = lanes * self.length

@@ -6,26 +6,26 @@ import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from rich.console import Console
 
-from loopwise.errors import DataError, LoopwiseError, RunError, TrainingError
+from loopwise.errors import DataError, TrainingError
 from loopwise.runs import Run
 from loopwise.train import checkpoints
 from loopwise.train.config import TrainConfig
 from loopwise.train.console import Reporter
+from loopwise.train.continuing import set_aside_after, starting_point
 from loopwise.train.journal import Journal
 from loopwise.train.optimizers import NTASGD, averaged_weights, make_optimizer
-from loopwise.train.processes import Processes
-from loopwise.train.progress import Interval
+from loopwise.train.policy import ADVICE, Policy, Stopped
+from loopwise.train.processes import LostProcessError, Processes
+from loopwise.train.progress import Interval, Progress
 from loopwise.train.signals import Interrupted, Interrupts
 from loopwise.train.step import Outcome, fraction_done, take_step
 from loopwise.train.task import Task
 from loopwise.train.training import Training
-
-Stopped = Literal["finished", "early stopping", "interrupted", "time limit"]
 
 MOST_FAILURES = 3
 """Steps in a row that may fail to be finite; the last of them ends the training."""
@@ -71,9 +71,9 @@ def fit(
     Args:
         task: what is trained.
         config: how.
-        run: where to; its configuration is the caller's to write.
+        run: where to; its configuration is the caller's to write, its lock the caller's to hold.
         resume: continue from the latest checkpoint of `run`, or start if there is none yet.
-        from_checkpoint: continue from this one (name, step or path); later ones are removed.
+        from_checkpoint: continue from this one (name, step or path); later ones are set aside.
         console: for messages; None for standard output.
 
     Raises:
@@ -84,13 +84,12 @@ def fit(
         TrainingError: three steps in a row were not finite, or another process died.
     """
     processes = Processes(config)
-    with Interrupts(processes.first) as interrupts, Reporter(console, processes.first) as reporter:
+    first, alone = processes.first, processes.world.size == 1
+    with Interrupts(first, alone) as interrupts, Reporter(console, first) as reporter:
         loop = _Loop(task, config, run, processes, interrupts, reporter)
         try:
             return loop.run(resume, from_checkpoint)
-        except RuntimeError as error:
-            if isinstance(error, LoopwiseError) or not processes.has_lost_one(error):
-                raise
+        except LostProcessError as error:
             traceback.clear_frames(error.__traceback__)  # they hold the wrapped model
             raise loop.abandon() from error
         finally:
@@ -114,24 +113,29 @@ class _Loop:
         model = self.wrapped = task.model.to(processes.device).train()
         optimizer = make_optimizer(config, model)
         self.training = Training(config, processes.world, model, optimizer, task.batches)
-        self.progress = self.training.progress
-        self.interrupted = self.over_time = False
-        self.saved: tuple[int, int] | None = None
+        self.policy = Policy(self.training)
         self.clock = time.monotonic()
 
+    @property
+    def progress(self) -> Progress:
+        return self.training.progress
+
     def run(self, resume: bool, from_checkpoint: str | None) -> FitResult:
-        start = self._starting_point(resume, from_checkpoint)
+        # the first process alone looks: what the others see, it may be about to clear away
+        start = self.processes.ask_first(
+            lambda: starting_point(self.run_folder, resume, from_checkpoint)
+        )
         if start is not None:
             self._restore(start)
         # waits for all processes, so that none reads what the first one now clears away
-        self.wrapped = self.processes.wrap(self.training.model)
         self._require_same_data()
-        stopped = self._stopped()
-        if start is not None and stopped and not self._validation_due(stopped):
+        self.wrapped = self.processes.wrap(self.training.model)
+        stopped = self.policy.stopped()
+        if start is not None and stopped and not self.policy.validation_due():
             self.reporter.say(f"nothing left to do: {self._ending(stopped)}")
         else:
             if start is not None:
-                self._set_aside_after(start)
+                self._go_on_from(start)
             elif resume:
                 self.reporter.say("no checkpoint yet: training from the start")
                 self.journal.rewind(0, step=0)
@@ -139,19 +143,6 @@ class _Loop:
             self.reporter.say(self._ending(stopped))
         self.processes.wait()
         return self._result(stopped)
-
-    def _starting_point(self, resume: bool, from_checkpoint: str | None) -> Path | None:
-        """Only the first process looks: what the others see, it may be about to clear away."""
-        run, start = self.run_folder, None
-        if self.processes.first:
-            found = checkpoints.list_checkpoints(run.checkpoints)
-            if from_checkpoint is not None:
-                start = checkpoints.find(run.checkpoints, from_checkpoint)
-            elif found and not resume:
-                raise RunError(f"{run.path}: holds a training already; continue it with --resume")
-            elif found:
-                start = found[-1]
-        return self.processes.broadcast(start)
 
     def abandon(self) -> TrainingError:
         """Save what there is after another process died."""
@@ -172,78 +163,43 @@ class _Loop:
     def _restore(self, path: Path) -> None:
         checkpoint = checkpoints.load(path)
         self.training.restore(checkpoint)
-        self.progress = self.training.progress
-        self.saved = (self.progress.step, self.progress.validated)
-        self.over_time = self._is_over_time()
         self.log_size = int(checkpoint.state["log_size"])
+        if checkpoint.judge != self.task.judge:
+            self.training.forget_validations()
+            self.reporter.say("validation has changed: its next result counts as the first")
+        self.policy.note_saved()
+        self.policy.over_time = self.policy.time_is_up()
 
     def _require_same_data(self) -> None:
-        own = self.training.stream.state_dict()
-        if self.processes.broadcast(own) != own:
-            raise DataError("this process reads other data than the first one: give all the same")
+        own = (self.training.stream.state_dict(), self.task.judge)
+        differ = self.processes.broadcast(own) != own
+        # all raise it: none must wait for one that left
+        if any(self.processes.sum([float(differ)])):
+            raise DataError(
+                "the processes read different data: give all the same files in the same order"
+            )
 
-    def _set_aside_after(self, start: Path) -> None:
-        """Go on from `start`; what came after it moves to the run's folder ``superseded``."""
+    def _go_on_from(self, start: Path) -> None:
         self.reporter.say(f"continuing from {start.stem}")
-        if self.processes.first:
-            there = checkpoints.list_checkpoints(self.run_folder.checkpoints)
-            later = [path for path in there if path.name > start.name]
-            if later:
-                self.run_folder.set_aside(
-                    [file for path in later for file in checkpoints.files(path)]
-                )
-                self.reporter.say(f"later checkpoints are in {self.run_folder.superseded}")
+        if self.processes.first and set_aside_after(self.run_folder, start):
+            self.reporter.say(f"later checkpoints are in {self.run_folder.superseded}")
         self.journal.rewind(self.log_size, step=self.progress.step)
 
     def _steps(self) -> Stopped:
         while True:
-            if self._validation_due(self._stopped()) and not self._validate():
-                self.interrupted = True
-            stopped = self._stopped()
-            if self._checkpoint_due(stopped):
+            if self.policy.validation_due() and not self._validate():
+                self.policy.interrupted = True
+            if self.policy.checkpoint_due():
                 self._save()
-            if stopped:
+            if stopped := self.policy.stopped():
                 return stopped
             self._step()
-
-    def _stopped(self) -> Stopped | None:
-        config, progress = self.config, self.progress
-        if self.interrupted:
-            return "interrupted"
-        if self.training.stream.epoch >= config.epochs or (
-            config.max_steps and progress.step >= config.max_steps
-        ):
-            return "finished"
-        if config.patience and progress.waited >= config.patience:
-            return "early stopping"
-        return "time limit" if self.over_time else None
-
-    def _validation_due(self, stopped: Stopped | None) -> bool:
-        step = self.progress.step
-        if self.progress.validated == step or stopped == "interrupted":
-            return False
-        if self.config.validate_every and step % self.config.validate_every == 0:
-            return True
-        epoch_ended = self.training.stream.starts_epoch and not self.config.validate_every
-        return epoch_ended or stopped is not None
-
-    def _checkpoint_due(self, stopped: Stopped | None) -> bool:
-        step, validated = self.progress.step, self.progress.validated
-        if self.saved == (step, validated):
-            return False
-        if stopped:
-            return True
-        if step > 0 and validated == step and self.progress.waited == 0:
-            return True  # the best so far
-        if self.config.checkpoint_every:
-            return step > 0 and step % self.config.checkpoint_every == 0
-        return step > 0 and validated == step
 
     def _step(self) -> None:
         before = time.monotonic()
         outcome = take_step(self.training, self.task, self.wrapped, self.processes, self._votes)
         interrupted, over_time = outcome.votes
-        self.interrupted, self.over_time = interrupted > 0, over_time > 0
+        self.policy.interrupted, self.policy.over_time = interrupted > 0, over_time > 0
         self._tick()
         if outcome.problem is None:
             self._count(outcome, time.monotonic() - before)
@@ -255,11 +211,8 @@ class _Loop:
     def _votes(self) -> tuple[float, float]:
         """Reasons to stop, which all processes must see after the same step."""
         self._tick()
-        over_time = self.processes.first and self._is_over_time()
+        over_time = self.processes.first and self.policy.time_is_up()
         return float(self.interrupts.requested), float(over_time)
-
-    def _is_over_time(self) -> bool:
-        return 0 < self.config.max_minutes * 60 <= self.progress.seconds
 
     def _tick(self) -> None:
         now = time.monotonic()
@@ -336,23 +289,17 @@ class _Loop:
             model.train()
 
     def _save(self) -> None:
-        self.saved = (self.progress.step, self.progress.validated)
+        self.policy.note_saved()
         if not self.processes.first:
             return
         self._tick()
-        checkpoint = self.training.checkpoint({"log_size": self.journal.size})
+        checkpoint = self.training.checkpoint(self.task.judge, {"log_size": self.journal.size})
         checkpoints.save(self.run_folder.checkpoints, checkpoint)
         checkpoints.prune(self.run_folder.checkpoints, self.config.keep)
 
     def _ending(self, stopped: Stopped) -> str:
         where = f"{stopped} at step {self.progress.step}, epoch {self.training.stream.progress:.2f}"
-        advice = {
-            "interrupted": "continue with --resume",
-            "finished": "to train on, raise train.epochs or train.max_steps",
-            "early stopping": "to train on, raise train.patience",
-            "time limit": "to train on, raise train.max_minutes",
-        }
-        return f"{where}; {advice[stopped]}"
+        return f"{where}; {ADVICE[stopped]}"
 
     def _result(self, stopped: Stopped) -> FitResult:
         progress = self.progress

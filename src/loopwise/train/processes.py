@@ -5,8 +5,9 @@ Fabric types most of what it returns as Any; every cast stands here.
 
 import logging
 import os
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+import traceback
+from collections.abc import Callable, Generator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar, cast
@@ -18,6 +19,7 @@ from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, nn
 from torch.distributed import DistError
 
+from loopwise.errors import LoopwiseError
 from loopwise.nn.state import State, map_state
 from loopwise.train.config import TrainConfig
 from loopwise.train.machine import require_machine
@@ -28,7 +30,12 @@ T = TypeVar("T")
 # is noticed at once by its closed connection, whatever this is.
 TIMEOUT = timedelta(minutes=30)
 
-_BROKEN = ("gloo", "nccl", "connection", "broken pipe", "socket", "timed out", "tcpstore")
+# gloo raises nothing but RuntimeError, as a model does that waits in the midst of its own work
+_BROKEN = ("gloo", "nccl", "connection", "broken pipe", "socket", "timed out")
+
+
+class LostProcessError(Exception):
+    """Another process died or no longer answers."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,8 @@ class World:
 
 class Processes:
     """Runs the same training in each process: device, precision, sums and broadcasts.
+
+    What waits for the other processes raises LostProcessError if one of them is gone.
 
     Args:
         config: `device`, `precision` and `threads` are read.
@@ -80,15 +89,36 @@ class Processes:
 
     def wrap(self, model: nn.Module) -> nn.Module:
         """`model` with the precision of the training and gradients averaged over processes."""
-        return cast(nn.Module, self._fabric.setup(model))
+        with self.together():
+            return cast(nn.Module, self._fabric.setup(model))
 
     def to_device(self, batch: T) -> T:
         """The tensors of `batch` on this process's device."""
         return cast(T, self._fabric.to_device(cast(Any, batch)))
 
     def backward(self, loss: Tensor) -> None:
-        """Add the gradient of `loss`; averaged over processes outside `unsynchronised`."""
+        """Add the gradient of `loss`; averaged over processes outside `unsynchronised`.
+
+        As with a wrapped model, `together` is to be held around it.
+        """
         self._fabric.backward(loss)
+
+    @contextmanager
+    def together(self) -> Generator[None]:
+        """To be held around all that waits for the other processes, as a wrapped model does.
+
+        Raises:
+            LostProcessError: instead of torch's error where one of them is gone.
+        """
+        try:
+            yield
+        except RuntimeError as error:
+            text = str(error).lower()
+            broken = isinstance(error, DistError) or any(word in text for word in _BROKEN)
+            if self.world.size == 1 or not broken:
+                raise
+            traceback.clear_frames(error.__traceback__)  # they hold the wrapped model
+            raise LostProcessError from error
 
     def unsynchronised(self, wrapped: nn.Module, enabled: bool) -> AbstractContextManager[Any]:
         """Within, gradients stay in their process: all micro-batches but a step's last."""
@@ -100,7 +130,8 @@ class Processes:
         if self.world.size == 1:
             return list(values)
         tensor = torch.tensor(values, dtype=torch.float64, device=self.device)
-        return cast(Tensor, self._fabric.all_reduce(tensor, reduce_op="sum")).tolist()
+        with self.together():
+            return cast(Tensor, self._fabric.all_reduce(tensor, reduce_op="sum")).tolist()
 
     def gather(self, state: State) -> State:
         """The states of all processes, stacked in front: each tensor ``[world, ...]``.
@@ -112,18 +143,39 @@ class Processes:
             if self.world.size == 1:
                 return tensor[None]
             parts = [torch.empty_like(tensor) for _ in range(self.world.size)]
-            distributed.all_gather(parts, tensor.contiguous())
+            with self.together():
+                distributed.all_gather(parts, tensor.contiguous())
             return torch.stack(parts)
 
         return map_state(stack, state)
 
     def broadcast(self, value: T) -> T:
         """The first process's `value`, in every process."""
-        return self._fabric.broadcast(value)
+        with self.together():
+            return self._fabric.broadcast(value)
+
+    def ask_first(self, question: Callable[[], T]) -> T:
+        """What `question` returns in the first process, in every process.
+
+        Where it raises LoopwiseError the others leave without a word: the first one says it all.
+        """
+        answer, error = None, None
+        if self.first:
+            try:
+                answer = question()
+            except LoopwiseError as raised:
+                error = raised
+        answer, failed = self.broadcast((answer, error is not None))
+        if error is not None:
+            raise error
+        if failed:
+            raise SystemExit(1)
+        return cast(T, answer)
 
     def wait(self) -> None:
         """Until all processes are here."""
-        self._fabric.barrier()
+        with self.together():
+            self._fabric.barrier()
 
     def close(self) -> None:
         """Leave the other processes; `Processes` made later meet anew.
@@ -135,13 +187,6 @@ class Processes:
         # for a process that died, is closed by Fabric at exit
         if distributed.is_initialized() and distributed.get_backend() == "gloo":
             distributed.destroy_process_group()
-
-    def has_lost_one(self, error: RuntimeError) -> bool:
-        """Whether `error` is what the death of another process looks like."""
-        if self.world.size == 1:
-            return False
-        text = str(error).lower()
-        return isinstance(error, DistError) or any(word in text for word in _BROKEN)
 
 
 def _fabric(accelerator: str, precision: str, world: World) -> Fabric:

@@ -89,6 +89,11 @@ class Progress:
             self.plateau.observe(improved, patience=config.plateau, decay=config.decay)
         return improved
 
+    def forget_validations(self) -> None:
+        """Become as if none had been: of the falls on a plateau only the learning rate stays."""
+        self.validated, self.metric, self.best, self.waited = 0, None, None, 0
+        self.plateau.waited = 0
+
     def to_json(self) -> dict[str, Any]:
         """The counters as JSON values."""
         return asdict(self)

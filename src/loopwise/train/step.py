@@ -129,7 +129,7 @@ def _accumulate(
 ) -> _Sums:
     loss, count, scale = torch.zeros((), dtype=torch.float64, device=processes.device), 0, 0.0
     for number, batch in enumerate(batches, start=1):
-        with processes.unsynchronised(wrapped, number < len(batches)):
+        with processes.together(), processes.unsynchronised(wrapped, number < len(batches)):
             result = task.loss(wrapped, processes.to_device(batch), state)
             whole = result.loss if result.penalty is None else result.loss + result.penalty
             processes.backward(whole * result.count)

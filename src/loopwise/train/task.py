@@ -82,6 +82,11 @@ class Task(Protocol[Batch]):
         """This process's share of the training data."""
         ...
 
+    @property
+    def judge(self) -> str:
+        """Names what `validate` measures on; metrics under different names are not compared."""
+        ...
+
     def loss(self, model: nn.Module, batch: Batch, state: State | None) -> StepLoss:
         """The loss of `batch`.
 

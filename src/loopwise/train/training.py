@@ -70,8 +70,8 @@ class Training:
     def _own_part(self, tensor: Tensor) -> Tensor:
         return tensor[self.world.rank]
 
-    def checkpoint(self, extra: Mapping[str, Any]) -> Checkpoint:
-        """The training as a checkpoint; `extra` goes into its JSON state."""
+    def checkpoint(self, judge: str, extra: Mapping[str, Any]) -> Checkpoint:
+        """The training, validated by `judge`, as a checkpoint; `extra` goes into its JSON state."""
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         scalars: dict[str, Any] = {}
         for index, values in self.optimizer.state_dict()["state"].items():
@@ -92,7 +92,7 @@ class Training:
         }
         progress = self.progress
         metric = progress.metric if progress.validated == progress.step else None
-        return Checkpoint(progress.step, metric, tensors, state)
+        return Checkpoint(progress.step, metric, tensors, state, judge)
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Become what `checkpoint` holds.
@@ -111,6 +111,12 @@ class Training:
         self.stream.load_state_dict(state["stream"])
         self.progress = Progress.from_json(state["progress"])
         self.hold()
+
+    def forget_validations(self) -> None:
+        """Drop all that metrics decided later validations by; averages that NT-ASGD began stay."""
+        self.progress.forget_validations()
+        if isinstance(self.optimizer, NTASGD):
+            self.optimizer.history.clear()
 
     def _check(self, state: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         if state["processes"] != self.world.size:

@@ -115,3 +115,9 @@ def test_the_fingerprint_changes_with_tokens_and_with_their_meaning():
     assert one == corpus("ab ab", valid=["b"], unit="chars").fingerprint
     assert one != corpus("ab aa", valid=["a"], unit="chars").fingerprint
     assert one != corpus("xy xy", valid=["a"], unit="chars").fingerprint
+
+
+def test_the_validation_text_has_a_fingerprint_of_its_own():
+    one = corpus("ab ab", valid=["a"], unit="chars").valid_fingerprint
+    assert one == corpus("ab ba", valid=["a"], unit="chars").valid_fingerprint
+    assert one != corpus("ab ab", valid=["b"], unit="chars").valid_fingerprint

@@ -142,16 +142,21 @@ def test_processes_share_the_lanes():
         assert torch.equal(ours, theirs)
 
 
-def test_texts_too_short_are_told_with_the_way_out():
-    settings = config(valid_batch=50)
-    with pytest.raises(DataError, match=r"validation text has 3 tokens; 50 lanes .*--valid"):
-        LanguageModelling(
-            settings,
-            make_corpus([Source("a", lines(9).encode())], [Source("b", b"abc")], settings.data),
-        )
-    settings = config(batch_size=900)
-    with pytest.raises(DataError, match=r"900 .*lower train\.batch_size"):
-        LanguageModelling(settings, corpus(settings, 9))
+@pytest.mark.parametrize(
+    ("options", "held_out", "message"),
+    [
+        ({"valid_batch": 50}, ["b"], r"validation text \(b\) has 3 tokens; 50 lanes .*--valid"),
+        ({"valid_batch": 50}, ["b", "c"], r"validation text \(b and 1 more\) has 7 tokens"),
+        ({"valid_batch": 999}, [], r"validation text \(the end of a and 2 more, held out\) has"),
+        ({"batch_size": 900}, ["b"], r"training text \(a and 2 more\) has .*900 .*lower train\.ba"),
+    ],
+)
+def test_texts_too_short_are_told_with_their_files_and_the_way_out(options, held_out, message):
+    settings = config(**options)
+    texts = [Source(name, lines(3).encode()) for name in ("a", "x", "y")]
+    valid = [Source(name, b"abc") for name in held_out] or None
+    with pytest.raises(DataError, match=message):
+        LanguageModelling(settings, make_corpus(texts, valid, settings.data))
 
 
 @pytest.mark.parametrize("problem", ["short text", "no text"])
@@ -184,12 +189,38 @@ def test_resuming_with_another_text_or_model_is_refused_and_leaves_the_run_alone
     assert "max_steps = 6" in (tmp_path / "config.toml").read_text()
 
 
+@pytest.mark.parametrize(
+    ("valid", "options", "changed"),
+    [
+        (lines(9), {}, False),
+        (lines(9, seed=2), {}, True),
+        (lines(9), {"valid_batch": 2}, True),
+    ],
+)
+def test_validation_on_something_else_begins_anew(valid, options, changed, tmp_path, capsys):
+    def read(settings, valid):
+        texts = ([Source("t", text.encode())] for text in (lines(60), valid))
+        return make_corpus(*texts, settings.data)
+
+    first, then = config(max_steps=4), config(max_steps=6, **options)
+    train(first, tmp_path, read(first, lines(9)), console=QUIET)
+    train(then, tmp_path, read(then, valid), resume=True)
+    assert ("validation has changed" in capsys.readouterr().out) == changed
+
+
 def test_a_run_that_could_not_begin_is_no_run(tmp_path):
     if torch.cuda.is_available():
         pytest.skip("this machine has a CUDA device")
     with pytest.raises(ConfigError, match="torch finds no CUDA device"):
         fit(config(device="cuda"), tmp_path)
     assert fit(config(max_steps=1), tmp_path).steps == 1
+
+
+def test_a_model_that_no_memory_holds_is_told_and_nothing_written(tmp_path):
+    message = r"model: no memory for hidden_size=10000000, vocabulary of 256; make it smaller"
+    with pytest.raises(ConfigError, match=message):
+        fit(config(hidden_size=10**7), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_resuming_what_is_no_run_is_told(tmp_path):

@@ -1,11 +1,11 @@
 """The options of language modelling. No torch here: the command line prints them without it."""
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from loopwise.config import Section, nearest
+from loopwise.config import ActsWith, Section, nearest
 from loopwise.errors import ConfigError
 from loopwise.train.config import TrainConfig
 
@@ -63,6 +63,9 @@ class DataConfig(Section):
         return self.model_copy(update=paths)
 
 
+_GATED = ActsWith("cell", ("lstm", "gru"))
+
+
 class ModelConfig(Section):
     """Embedding, recurrent layers and a linear head over the vocabulary."""
 
@@ -78,15 +81,17 @@ class ModelConfig(Section):
     proj_size: int = Field(
         default=0, ge=0, description="project each layer's output to so many features"
     )
-    nonlinearity: Literal["tanh", "relu"] = Field(
-        default="tanh", description="of an rnn: tanh or relu"
+    nonlinearity: Annotated[Literal["tanh", "relu"], ActsWith("cell", ("rnn",))] = Field(
+        default="tanh", description="tanh or relu"
     )
     tied: bool = Field(default=False, description="use the embedding as the head's weights too")
     residual: bool = Field(
         default=False, description="add a layer's input to its output where sizes allow"
     )
     layer_norm: bool = Field(default=False, description="layer norm inside the cell")
-    peephole: bool = Field(default=False, description="of an lstm: the gates see the cell state")
+    peephole: Annotated[bool, ActsWith("cell", ("lstm",))] = Field(
+        default=False, description="the gates see the cell state"
+    )
     learn_initial_state: bool = Field(
         default=False, description="train the state before the first token"
     )
@@ -125,21 +130,15 @@ class ModelConfig(Section):
         ge=0,
         description="draw all weights uniformly from +-this; 0 = each layer's own way",
     )
-    forget_bias: float = Field(
+    forget_bias: Annotated[float, _GATED] = Field(
         default=0.0, description="initial bias of the gate that keeps the state"
     )
-    chrono: int = Field(
+    chrono: Annotated[int, _GATED] = Field(
         default=0, ge=0, description="longest memory in steps, sets gate biases; 0 = off"
     )
 
     @model_validator(mode="after")
-    def _options_have_a_user(self) -> Self:
-        if self.peephole and self.cell != "lstm":
-            raise ValueError(f"peephole is an option of lstm; the cell is {self.cell}")
-        if self.nonlinearity != "tanh" and self.cell != "rnn":
-            raise ValueError(f"nonlinearity is an option of rnn; the cell is {self.cell}")
-        if self.cell == "rnn" and (self.forget_bias or self.chrono):
-            raise ValueError("forget_bias and chrono set a gate; an rnn has none")
+    def _initialised_in_one_way(self) -> Self:
         if self.forget_bias and self.chrono:
             raise ValueError("forget_bias and chrono set the same bias: give one of them")
         if self.chrono == 1:

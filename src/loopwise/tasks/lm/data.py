@@ -29,12 +29,24 @@ class Corpus:
     """[M], token ids"""
     valid_characters: int
     """characters of the validation text (in text that is not UTF-8: bytes that may begin one)"""
+    train_name: str
+    """where the training text is from, for messages"""
+    valid_name: str
+    """where the validation text is from, for messages"""
 
     @property
     def fingerprint(self) -> str:
         """32 hexadecimal digits that name the training tokens and their meaning."""
+        return self._fingerprint(self.train)
+
+    @property
+    def valid_fingerprint(self) -> str:
+        """The same of the validation tokens."""
+        return self._fingerprint(self.valid)
+
+    def _fingerprint(self, tokens: Tokens) -> str:
         digest = hashlib.blake2b(json.dumps(self.codec.to_json()).encode(), digest_size=16)
-        digest.update(np.ascontiguousarray(self.train).data)
+        digest.update(np.ascontiguousarray(tokens).data)
         return digest.hexdigest()
 
 
@@ -74,6 +86,8 @@ def make_corpus(
         np.concatenate([codec.encode(source) for source in _closed(train)]),
         np.concatenate([codec.encode(source) for source in _closed(valid)]),
         sum(source.characters for source in _closed(valid)),
+        _name(train),
+        _name(valid),
     )
 
 
@@ -85,7 +99,9 @@ def _hold_out(source: Source, config: DataConfig) -> tuple[Source, Source]:
             f"{source.name}: too short to hold out the end for validation ({len(data)} bytes); "
             "give more text, or --valid FILE"
         )
-    return Source(source.name, data[:cut]), Source(source.name, data[cut:])
+    return Source(source.name, data[:cut]), Source(
+        f"the end of {source.name}, held out", data[cut:]
+    )
 
 
 def _cut(data: bytes, config: DataConfig) -> int:
@@ -108,8 +124,12 @@ def _cut(data: bytes, config: DataConfig) -> int:
 def _join(sources: Sequence[Source]) -> Source:
     if len(sources) == 1:
         return sources[0]
-    name = f"{sources[0].name} and {len(sources) - 1} more"
-    return Source(name, b"".join(source.data for source in _closed(sources)))
+    return Source(_name(sources), b"".join(source.data for source in _closed(sources)))
+
+
+def _name(sources: Sequence[Source]) -> str:
+    first, *more = (source.name for source in sources)
+    return f"{first} and {len(more)} more" if more else first
 
 
 def _closed(sources: Sequence[Source]) -> list[Source]:

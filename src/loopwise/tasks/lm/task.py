@@ -43,13 +43,14 @@ class LanguageModelling:
     def __init__(self, config: LMConfig, corpus: Corpus, world: World | None = None):
         world = world or World.current()
         self.config, self.corpus = config, corpus
+        self.judge = f"{corpus.valid_fingerprint} in {config.train.valid_batch} lanes"
         self.batches = TextLanes(config.train, corpus, world)
         lanes = config.train.valid_batch
         if len(corpus.valid) < lanes:
             raise DataError(
-                f"the validation text has {len(corpus.valid)} tokens; {lanes} lanes "
-                f"(train.valid_batch) need at least {lanes}: give more with --valid or "
-                "data.valid_fraction, or lower train.valid_batch"
+                f"the validation text ({corpus.valid_name}) has {len(corpus.valid)} tokens; "
+                f"{lanes} lanes (train.valid_batch) need at least {lanes}: give more with --valid "
+                "or data.valid_fraction, or lower train.valid_batch"
             )
         torch.manual_seed(config.train.seed)
         description = describe(config.model, corpus.codec.size)
@@ -112,6 +113,7 @@ class TextLanes(Lanes):
             seed=config.seed,
             rank=world.rank,
             world=world.size,
+            name=f"the training text ({corpus.train_name})",
         )
         self._text = corpus.fingerprint
 

@@ -48,7 +48,7 @@ def train(
     first = world.rank == 0  # only this process writes
     if first and not resume:
         run = Run.create(out, overwrite=overwrite)
-    with _configured(run, config) if first else nullcontext():
+    with _owned(run, config) if first else nullcontext():
         if first:
             _describe(task, console or Console())
         return fit(
@@ -78,18 +78,19 @@ def _make_task(config: LMConfig, corpus: Corpus, world: World) -> LanguageModell
 
 
 @contextmanager
-def _configured(run: Run, config: LMConfig) -> Generator[None]:
-    """Write `config`; what turns out not to fit machine or checkpoint does not stay."""
-    before = run.config_path.read_text(encoding="utf-8") if run.config_path.exists() else None
-    run.write_config(config.to_toml())
-    try:
-        yield
-    except (ConfigError, DataError, FileError, MissingExtraError) as error:
-        if before is not None:
-            run.write_config(before)
-        elif not isinstance(error, FileError):  # a full disk leaves a run to continue
-            run.config_path.unlink()
-        raise
+def _owned(run: Run, config: LMConfig) -> Generator[None]:
+    """Lock `run` and write `config`; what does not fit machine or checkpoint does not stay."""
+    with run.locked():
+        before = run.config_path.read_text(encoding="utf-8") if run.config_path.exists() else None
+        run.write_config(config.to_toml())
+        try:
+            yield
+        except (ConfigError, DataError, FileError, MissingExtraError) as error:
+            if before is not None:
+                run.write_config(before)
+            elif not isinstance(error, FileError):  # a full disk leaves a run to continue
+                run.config_path.unlink()
+            raise
 
 
 def _describe(task: LanguageModelling, console: Console) -> None:
