@@ -1,5 +1,6 @@
 """The commands that run a model: evaluate, generate, score, export, and config, help, version."""
 
+import inspect
 import json
 import math
 import tomllib
@@ -10,8 +11,11 @@ import loopwise
 from cli.calling import call, mistake, sets
 from loopwise.codec.corpus import read_sources
 from loopwise.runs import Run
+from loopwise.runtime.cache import NeuralCache
 from loopwise.runtime.load import load
 from loopwise.tasks.lm.config import LMConfig
+from loopwise.tasks.lm.dynamic import DynamicEvaluation
+from runtime.tiny import loaded
 
 
 @pytest.fixture
@@ -75,6 +79,8 @@ def test_generate_repeats_itself_with_a_seed(trained):
 
 
 def test_generate_is_what_the_model_generates(trained):
+    expected = load(trained).generate("the ", seed=4)
+    assert call("generate", trained, "--prompt", "the ", "--seed", 4).out == f"the {expected}\n"
     expected = load(trained).generate("the ", 20, temperature=0.5, top_k=3, top_p=0.9, seed=4)
     options = ("--temperature", 0.5, "--top-k", 3, "--top-p", 0.9, "--seed", 4, "--length", 20)
     assert call("generate", trained, "--prompt", "the ", *options).out == f"the {expected}\n"
@@ -90,6 +96,8 @@ def test_words_are_generated_with_spaces(words):
     out = call("generate", words, "--prompt", "the cat <unk>", "--length", 5, "--seed", 3).out
     assert out.startswith("the cat <unk>")
     assert all(len(word) < 6 for word in out.split())
+    spaced = call("generate", words, "--prompt", "the cat <unk> ", "--length", 5, "--seed", 3).out
+    assert spaced == out
 
 
 def test_score_prints_a_line_for_each_line(trained, tmp_path):
@@ -114,8 +122,25 @@ def test_tokens_add_up_to_their_line(trained):
     for number, line in enumerate(lines, start=1):
         nats = sum(token["surprisal"] for token in tokens if token["line"] == number)
         assert nats == pytest.approx(-line["log_probability"], abs=1e-4)
-    rows = [row.split("\t") for row in call("score", trained, "--tokens", **given).out.splitlines()]
+    out = call("score", trained, "--tokens", **given).out
+    head, *rows = [row.split("\t") for row in out.splitlines()]
+    assert head == ["line", "token", "surprisal"]
     assert [row[1] for row in rows[:6]] == ["a", " ", "c", "a", "t", r"\n"]
+
+
+def test_a_model_of_bytes_scores_what_is_not_utf8(trained, tmp_path):
+    model = loaded("bytes")
+    model.save(tmp_path / "m.safetensors")
+    given = {"stdin": b"caf\xe9\n\xff\n"}
+    rows = call("score", tmp_path / "m.safetensors", **given).out.splitlines()
+    assert [row.split("\t")[1] for row in rows] == [r"caf\xe9", r"\xff"]
+    records = call("score", tmp_path / "m.safetensors", "--json", **given).out.splitlines()
+    nats = [json.loads(record)["log_probability"] for record in records]
+    assert nats == model.score([b"caf\xe9\n", b"\xff\n"])
+    _, *rows = call("score", tmp_path / "m.safetensors", "--tokens", **given).out.splitlines()
+    assert [row.split("\t")[1] for row in rows] == ["c", "a", "f", r"\xe9", r"\n", r"\xff", r"\n"]
+    said = mistake("score", trained, **given)
+    assert said.startswith("standard input: byte 0xe9 at offset 3 (line 1) is not UTF-8")
 
 
 def test_a_bundle_will_do_wherever_a_run_will(trained, bundle, text):
@@ -192,12 +217,44 @@ def test_mistakes_with_a_model(arguments, message, trained, words, bundle, tmp_p
     assert "\n" not in said
 
 
+def test_the_help_of_evaluate_shows_the_defaults():
+    said = " ".join(call("evaluate", "--help").out.split())
+    learner = inspect.signature(DynamicEvaluation).parameters
+    for option, default in {
+        "cache-theta": NeuralCache.theta,
+        "cache-weight": NeuralCache.interpolation,
+        "dynamic-lr": learner["lr"].default,
+        "dynamic-decay": learner["decay"].default,
+    }.items():
+        shown = said.split(f"--{option} ")[1].split("[default: ")[1].split("]")[0]
+        assert shown == str(default)
+
+
+def test_a_model_behind_its_files_is_noticed(trained, bundle, text, tmp_path):
+    file, gone = text / "a.txt", text / "none.txt"
+    first = "the model comes first: loopwise"
+    said = mistake("evaluate", file, bundle)
+    assert said == f"{file}: no model, but {bundle} is; {first} evaluate {bundle} {file}"
+    said = mistake("evaluate", text, file, trained)
+    assert said.endswith(f"{first} evaluate {trained} {text} {file}")
+    assert mistake("score", gone, trained).endswith(f"{first} score {trained} {gone}")
+    young = Run.create(tmp_path / "young")
+    young.write_config('task = "lm"\n')
+    assert "has no bundle yet" in mistake("evaluate", young.path, trained)
+    assert mistake("score", file, young.path).endswith(f"{first} score {young.path} {file}")
+    assert mistake("evaluate", file, file).startswith(f"{file}: damaged, or not a safetensors file")
+
+
 def test_mistakes_with_files_and_options(trained, text):
     assert "did you mean" in mistake("evaluate", trained, text / "c.txt")
     said = mistake("evaluate", trained, text, "--dynamic", "--cache", 9)
     assert "--dynamic and --cache cannot be combined" in said
     assert "cache size -3: must be at least 1" in mistake("evaluate", trained, text, "--cache", -3)
     assert "dynamic lr -1.0" in mistake("evaluate", trained, text, "--dynamic", "--dynamic-lr", -1)
+    for option in ("--cache-theta", "--cache-weight", "--dynamic-lr", "--dynamic-decay"):
+        said = mistake("evaluate", trained, text, option, 0.5)
+        assert option in said
+        assert f"need {option.rpartition('-')[0]}" in said
     assert "standard input: empty" in mistake("score", trained)
     assert "--length" in mistake("generate", trained, "--length", -1, status=2)
     assert "RUN" in mistake("generate", status=2)

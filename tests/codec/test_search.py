@@ -138,6 +138,8 @@ def test_logits_without_a_distribution_are_errors(logits, error, message):
         ({"top_k": 2.5}, "top_k=2.5"),
         ({"top_k": None}, "top_k=None"),
         ({"top_p": "0.9"}, "top_p='0.9'"),
+        ({"seed": -1}, "seed=-1"),
+        ({"seed": 1.0}, "seed=1.0"),
     ],
 )
 def test_options_outside_their_range_are_errors(options, message):

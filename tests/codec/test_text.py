@@ -63,6 +63,12 @@ def test_encoding_is_whole_after_a_line_end(codec, head, tail):
 
 
 @every_codec
+@given(st.text())
+def test_a_text_in_bytes_is_the_same_text(codec, text):
+    np.testing.assert_array_equal(codec.encode_bytes(text.encode()), codec.encode_text(text))
+
+
+@every_codec
 def test_ids_are_int32_within_the_vocabulary_and_nothing_gives_nothing(codec):
     ids = codec.encode(SOURCES[0])
     assert ids.dtype == np.int32
@@ -119,6 +125,8 @@ def test_bytes_that_are_not_utf8_are_named_with_their_offset(unit):
     bad = Source("latin.txt", b"caf\xe9\n")
     with pytest.raises(DataError, match=r"latin.txt: byte 0xe9 at offset 3 .*data.unit=bytes"):
         CODECS[unit].encode(bad)
+    with pytest.raises(DataError, match=r"text: byte 0xe9 at offset 3 .*data.unit=bytes"):
+        CODECS[unit].encode_bytes(bad.data)
     with pytest.raises(DataError, match=r"latin.txt: byte 0xe9 at offset 3"):
         train_codec(unit, [*SOURCES, bad])
 
@@ -133,6 +141,7 @@ def test_bytes_are_the_bytes_of_any_input():
     codec = CODECS["bytes"]
     data = bytes(range(256))
     assert codec.encode(Source("x", data)).tolist() == list(data)
+    assert codec.encode_bytes(data).tolist() == list(data)
     assert (codec.size, codec.start) == (256, 10)
     assert codec.decode([0x61, 0xC3, 0x62]) == "a\ufffdb"
     assert [codec.token(i) for i in b"A \n\xc3"] == ["A", " ", "\\n", "\\xc3"]

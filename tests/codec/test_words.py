@@ -48,6 +48,14 @@ def test_decoding_puts_spaces_between_words_only():
     assert codec.decode([1, 2, 3, 1, 1, 4, 0]) == "\na b\n\nc <unk>"
 
 
+@pytest.mark.parametrize(
+    ("after", "piece"),
+    [("", "a"), ("b", " a"), ("b ", "a"), ("b\t", "a"), ("b\n", "a"), ("\nb", " a")],
+)
+def test_a_word_behind_a_text_gets_the_space_that_is_missing(after, piece):
+    assert words("a b\n").decoder(after).push(2) == piece
+
+
 def test_a_finished_decoder_starts_a_new_text():
     decoder = words("a b\n").decoder()
     assert [decoder.push(2), decoder.push(3)] == ["a", " b"]

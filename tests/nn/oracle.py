@@ -5,10 +5,10 @@ from unittest import mock
 import torch
 import torch._dynamo  # before anything is mocked: at its import it looks at what is mocked here
 
-from loopwise.nn.backend import backend
+from loopwise.nn.backend import AVAILABLE, backend
 from loopwise.nn.state import leaves, map_state
 
-BACKENDS = ("torch", "reference")
+BACKENDS = AVAILABLE
 
 TOLERANCES = {torch.float64: 1e-10, torch.float32: 3e-5, torch.bfloat16: 0.06}
 """largest error allowed, in units of 1 + the largest value of the tensor"""

@@ -6,8 +6,10 @@ from unittest import mock
 import pytest
 import torch
 
+from loopwise import engine
 from loopwise.errors import ConfigError
-from loopwise.nn import ops
+from loopwise.nn import backend as choice
+from loopwise.nn import native, ops
 from loopwise.nn.backend import AVAILABLE, backend, current_backend
 from loopwise.nn.layers import LSTM
 
@@ -17,8 +19,11 @@ def _clean_environment(monkeypatch):
     monkeypatch.delenv("LOOPWISE_BACKEND", raising=False)
 
 
-def test_torch_is_the_default_where_no_engine_is():
-    assert current_backend() == AVAILABLE[0] == "torch"
+DEFAULT = "native" if engine.available() else "torch"
+
+
+def test_the_engine_is_the_default_where_it_is():
+    assert current_backend() == AVAILABLE[0] == DEFAULT
 
 
 def test_environment(monkeypatch):
@@ -27,7 +32,7 @@ def test_environment(monkeypatch):
     with backend("torch"):  # the block is nearer
         assert current_backend() == "torch"
     monkeypatch.setenv("LOOPWISE_BACKEND", "")
-    assert current_backend() == "torch"
+    assert current_backend() == DEFAULT
 
 
 def test_blocks_nest_and_end():
@@ -37,7 +42,7 @@ def test_blocks_nest_and_end():
         assert current_backend() == "reference"
     with pytest.raises(KeyError), backend("reference"):
         raise KeyError
-    assert current_backend() == "torch"
+    assert current_backend() == DEFAULT
 
 
 def test_a_block_is_its_own_threads():
@@ -46,15 +51,20 @@ def test_a_block_is_its_own_threads():
         thread = threading.Thread(target=lambda: seen.append(current_backend()))
         thread.start()
         thread.join()
-    assert seen == ["torch"]
+    assert seen == [DEFAULT]
 
 
 def test_layers_run_on_the_backend_in_force():
     layer = LSTM(3, 4)
     for name in AVAILABLE:
-        with backend(name), mock.patch.object(ops, "compute", wraps=ops.compute) as compute:
+        kernels = native if name == "native" else ops
+        solver = "solve" if name == "native" else "compute"
+        with backend(name), mock.patch.object(
+            kernels, solver, wraps=getattr(kernels, solver)
+        ) as called:
             layer(torch.zeros(2, 1, 3))
-        assert compute.call_args.args[1] == name
+        assert called.call_count == 1
+        assert name == "native" or called.call_args.args[1] == name
 
 
 @pytest.mark.parametrize(
@@ -65,6 +75,7 @@ def test_layers_run_on_the_backend_in_force():
     ],
 )
 def test_unknown_and_absent_backends(monkeypatch, name, fragments):
+    monkeypatch.setattr(choice, "AVAILABLE", ("torch", "reference"))
     monkeypatch.setenv("LOOPWISE_BACKEND", name)
     with pytest.raises(ConfigError, match="LOOPWISE_BACKEND") as by_environment:
         LSTM(3, 4)(torch.zeros(2, 1, 3))

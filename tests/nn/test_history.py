@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from loopwise.nn.layers import GRU
-from loopwise.nn.reference import GATES
 from loopwise.nn.state import leaves
+from loopwise.runtime.shapes import GATES
 from nn.cases import CASES, OWN, ROWS, STEPS, ids, sample
 from nn.oracle import assert_agree, assert_near, solve
 

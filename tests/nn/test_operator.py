@@ -7,7 +7,7 @@ import torch
 
 from loopwise.nn import ops
 from loopwise.nn.backend import backend
-from loopwise.nn.kernels import Problem
+from loopwise.nn.problem import Problem
 from loopwise.nn.layers import RNN
 from loopwise.nn.state import leaves
 from nn.cases import HIDDEN, OWN, ROWS, STEPS, Case, ids, sample
@@ -105,7 +105,7 @@ def test_operator_runs_on_the_backend_in_force():
     layer = OWN[0].make()
     x = sample(layer).x
     for on in BACKENDS:
-        with backend(on), mock.patch.object(ops, "compute", wraps=ops.compute) as compute:
+        with backend(on), mock.patch.object(ops, "_compute", wraps=ops._compute) as compute:
             AsOperator(layer)(x)[0].sum().backward()
         assert [call.args[1] for call in compute.call_args_list] == [
             on,

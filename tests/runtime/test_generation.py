@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loopwise.codec.search import Sampling
-from loopwise.errors import ConfigError
+from loopwise.codec.sampling import Sampling
+from loopwise.errors import ConfigError, DataError
 from loopwise.runtime.generation import sample_pieces, until
 from loopwise.runtime.language_model import LoadedLanguageModel
 from runtime.tiny import CODECS, bundle, loaded
@@ -51,8 +51,7 @@ def test_pieces_join_to_the_text_and_seeds_fix_it(codec):
 def test_the_model_is_not_run_beyond_the_last_token():
     model = MODELS["bytes"]
     session, expected = model.stream(), model.stream()
-    rng = np.random.default_rng(0)
-    text = "".join(sample_pieces(session, model.codec, "ab", 1, Sampling(), rng))
+    text = "".join(sample_pieces(session, model.codec, "ab", 1, Sampling()))
     assert len(text) == 1
     expected.feed(model.codec.encode_text("ab"))
     assert session.snapshot() == expected.snapshot()
@@ -74,7 +73,8 @@ def test_unknown_is_never_drawn(codec):
 def test_words_after_a_prompt_are_spaced():
     model = biased("words", 3)
     assert model.generate("the", 2, seed=0) == " cat cat"
-    assert model.generate("the\n", 2, seed=0) == "cat cat"
+    for prompt in ("the\n", "the ", "the\t", " ", ""):
+        assert model.generate(prompt, 2, seed=0) == "cat cat"
 
 
 def test_characters_split_over_tokens_come_whole():
@@ -132,3 +132,15 @@ def test_until_holds_back_no_more_than_it_must(pieces, stop):
 def test_options_are_checked_at_the_call(wrong, match):
     with pytest.raises(ConfigError, match=match):
         MODELS["bytes"].generate_pieces("a", **wrong)
+
+
+@pytest.mark.parametrize("wrong", [{"prompt": 3}, {"prompt": b"a"}, {"prompt": None}, {"stop": 3}])
+def test_what_is_no_string_is_told_at_the_call(wrong):
+    [(name, value)] = wrong.items()
+    with pytest.raises(DataError, match=f"^{name}={value!r}: must be a string$"):
+        MODELS["bytes"].generate_pieces(**wrong)
+
+
+def test_an_unknown_option_is_told_at_the_call():
+    with pytest.raises(TypeError, match="unexpected keyword argument 'temprature'"):
+        MODELS["bytes"].generate_pieces(temprature=0.5)

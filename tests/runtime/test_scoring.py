@@ -82,6 +82,31 @@ def test_source_that_is_not_utf8():
         MODELS["chars"].score_source(Source("binary", data))
 
 
+@pytest.mark.parametrize("codec", CODECS)
+def test_texts_in_bytes_score_as_strings_do(codec):
+    model, texts = MODELS[codec], ["the cat é\n", "the", ""]
+    assert model.score([text.encode() for text in texts]) == model.score(texts)
+    assert model.score_tokens(texts[0].encode()) == model.score_tokens(texts[0])
+    assert model.perplexity(texts[0].encode()) == model.perplexity(texts[0])
+
+
+def test_bytes_that_are_not_utf8_are_for_a_model_of_bytes():
+    model, data = MODELS["bytes"], b"\xff\xfe"
+    assert [t.token for t in model.score_tokens(data)] == [r"\xff", r"\xfe"]
+    assert model.score(data) == pytest.approx([-sum(t.nats for t in model.score_tokens(data))])
+    with pytest.raises(DataError, match="byte 0xff at offset 0"):
+        MODELS["chars"].score(data)
+
+
+def test_what_is_no_text_is_refused_at_the_door():
+    model = MODELS["bytes"]
+    for method in (model.score, model.perplexity):
+        with pytest.raises(DataError, match=r"^texts: must be a string, bytes or a sequence"):
+            method(None)
+    with pytest.raises(DataError, match=r"^text: must be a string or bytes, not list"):
+        model.score_tokens(["a"])
+
+
 def test_source_with_a_cache():
     model, options = MODELS["chars"], NeuralCache(size=100, theta=0.7, interpolation=0.3)
     ids = model.codec.encode_text(LONG)

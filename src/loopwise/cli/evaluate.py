@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from loopwise.cli.model import open_model
+from loopwise.cli.model import open_model_before
 from loopwise.cli.options import Files, Json, Model
 from loopwise.errors import ConfigError, missing_extra
 
@@ -25,15 +25,24 @@ def evaluate(
     cache: Annotated[
         int, typer.Option("--cache", metavar="N", help="Neural cache over the last N tokens.")
     ] = 0,
-    cache_theta: Annotated[float, typer.Option(help="Flatness of the cache.")] = 0.3,
-    cache_weight: Annotated[float, typer.Option(help="Share of the cache.")] = 0.1,
+    cache_theta: Annotated[
+        float | None, typer.Option(help="Flatness of the cache.  [default: 0.3]")
+    ] = None,
+    cache_weight: Annotated[
+        float | None, typer.Option(help="Share of the cache.  [default: 0.1]")
+    ] = None,
     dynamic: Annotated[
         bool, typer.Option("--dynamic", help="Dynamic evaluation: go on learning while reading.")
     ] = False,
-    dynamic_lr: Annotated[float, typer.Option(help="Learning rate of --dynamic.")] = 0.1,
+    dynamic_lr: Annotated[
+        float | None, typer.Option(help="Learning rate of --dynamic.  [default: 0.1]")
+    ] = None,
     dynamic_decay: Annotated[
-        float, typer.Option(help="Pull of --dynamic back to the trained weights, per step.")
-    ] = 0.0,
+        float | None,
+        typer.Option(
+            help="Pull of --dynamic back to the trained weights, per step.  [default: 0.0]"
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Perplexity and bits per character of files.
@@ -47,15 +56,21 @@ def evaluate(
 
     if dynamic and cache:
         raise ConfigError("--dynamic and --cache cannot be combined: give one of them")
-    loaded = open_model(model)
-    memory = NeuralCache(cache, cache_theta, cache_weight) if cache else None
+    caching = _given(theta=cache_theta, interpolation=cache_weight)
+    if caching and not cache:
+        raise ConfigError("--cache-theta and --cache-weight need --cache N: give it as well")
+    learning = _given(lr=dynamic_lr, decay=dynamic_decay)
+    if learning and not dynamic:
+        raise ConfigError("--dynamic-lr and --dynamic-decay need --dynamic: give it as well")
+    loaded = open_model_before(files, model, "evaluate")
+    memory = NeuralCache(cache, **caching) if cache else None
     sources = read_sources(files)
     if dynamic:
         try:
             from loopwise.tasks.lm.dynamic import DynamicEvaluation
         except ModuleNotFoundError as error:
             raise missing_extra(error, "--dynamic") from error
-        learner = DynamicEvaluation(loaded.bundle, lr=dynamic_lr, decay=dynamic_decay)
+        learner = DynamicEvaluation(loaded.bundle, **learning)
         scores = [(source.name, learner.score_source(source)) for source in sources]
     else:
         scores = [(source.name, loaded.score_source(source, cache=memory)) for source in sources]
@@ -65,6 +80,11 @@ def evaluate(
         print(json.dumps({**_figures(total), "files": each}, indent=2, ensure_ascii=False))
     else:
         _print_table([*scores, ("total", total)] if len(scores) > 1 else scores)
+
+
+def _given(**options: float | None) -> dict[str, Any]:
+    """Without those that were left out, whose defaults are known elsewhere."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def _figures(score: "TextScore") -> dict[str, Any]:

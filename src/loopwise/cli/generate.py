@@ -6,6 +6,7 @@ import typer
 
 from loopwise.cli.model import open_model
 from loopwise.cli.options import Model
+from loopwise.codec.sampling import LENGTH, Sampling
 from loopwise.errors import DataError
 
 if TYPE_CHECKING:
@@ -15,27 +16,34 @@ if TYPE_CHECKING:
 def generate(
     model: Model,
     prompt: Annotated[str, typer.Option(help="Text to go on from.")] = "",
-    length: Annotated[int, typer.Option(help="Tokens to sample.", min=0)] = 400,
-    temperature: Annotated[float, typer.Option(help="0 takes the likeliest token.")] = 0.8,
-    top_k: Annotated[int, typer.Option(help="Only among the k likeliest; 0 = all.")] = 0,
-    top_p: Annotated[float, typer.Option(help="Only among the likeliest of this mass.")] = 1.0,
-    seed: Annotated[int | None, typer.Option(help="Equal seeds give equal texts.")] = None,
+    length: Annotated[int, typer.Option(help="Tokens to sample.", min=0)] = LENGTH,
+    temperature: Annotated[
+        float, typer.Option(help="0 takes the likeliest token.")
+    ] = Sampling.temperature,
+    top_k: Annotated[
+        int, typer.Option(help="Only among the k likeliest; 0 = all.")
+    ] = Sampling.top_k,
+    top_p: Annotated[
+        float, typer.Option(help="Only among the likeliest of this mass.")
+    ] = Sampling.top_p,
+    seed: Annotated[int | None, typer.Option(help="Equal seeds give equal texts.")] = Sampling.seed,
     stop: Annotated[str | None, typer.Option(help="End before this text.")] = None,
 ) -> None:
     """Continue a text, token by token.
 
-    Prints the prompt and what the model makes of it. Without a prompt it begins a text.
+    Prints the prompt and what the model makes of it. Without a prompt it begins a text. At
+    temperature 0, --top-k, --top-p and --seed change nothing.
     """
     loaded = open_model(model)
     _require_known(loaded.codec, prompt)
     pieces = loaded.generate_pieces(
         prompt,
         length,
+        stop=stop,
         temperature=temperature,
         top_k=top_k,
         top_p=top_p,
         seed=seed,
-        stop=stop,
     )
     print(prompt, end="", flush=True)
     for piece in pieces:

@@ -1,9 +1,11 @@
 """The model that a command was given."""
 
+import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loopwise.errors import RunError
+from loopwise.errors import BundleError, FileError, RunError
 from loopwise.runs import Run
 
 if TYPE_CHECKING:
@@ -26,3 +28,31 @@ def open_model(path: Path) -> "LoadedLanguageModel":
             f"is the best so far: continue with --resume"
         )
     return load(path)
+
+
+def open_model_before(files: Sequence[str], path: Path, command: str) -> "LoadedLanguageModel":
+    """`open_model` for a `command` that takes `files` after the model, and notices a swap.
+
+    Raises:
+        FileError: as `open_model`; it names the order where the model is among the files.
+    """
+    try:
+        return open_model(path)
+    except FileError as error:
+        model = next((file for file in files if _is_model(Path(file))), None)
+        if model is None or _is_model(path):
+            raise
+        others = (str(path), *(file for file in files if file != model))
+        order = shlex.join(["loopwise", command, model, *others])
+        raise RunError(
+            f"{path}: no model, but {model} is; the model comes first: {order}"
+        ) from error
+
+
+def _is_model(path: Path) -> bool:
+    from loopwise.runtime.bundle import read_bundle
+
+    try:
+        return Run(path).is_ours() or bool(read_bundle(path))
+    except BundleError:
+        return False

@@ -68,6 +68,14 @@ class TextCodec(ABC):
                 works on bytes.
         """
 
+    def encode_bytes(self, data: bytes) -> NDArray[np.int32]:
+        """The ids ``[T]`` of a piece of text in UTF-8, as those of `encode_text`.
+
+        Raises:
+            DataError: if the codec needs UTF-8 and the data is not; names the offset.
+        """
+        return self.encode_text(Source("text", data).text())
+
     def count_unknown(self, source: Source, ids: NDArray[np.integer[Any]]) -> int:
         """How many of the `ids` of a source stand for what is not in the vocabulary."""
         return 0 if self.unknown is None else int(np.count_nonzero(ids == self.unknown))
@@ -89,8 +97,8 @@ class TextCodec(ABC):
         """
 
     @abstractmethod
-    def decoder(self) -> StreamDecoder:
-        """A decoder at the start of a text."""
+    def decoder(self, after: str = "") -> StreamDecoder:
+        """A decoder of what stands behind the text `after`, such as a prompt."""
 
     def to_json(self) -> dict[str, Any]:
         """What `codec_from_json` needs to rebuild this codec, as JSON values."""

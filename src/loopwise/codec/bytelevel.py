@@ -30,8 +30,9 @@ class ByteLevelCodec(TextCodec):
         piece = self.pieces[self.checked_id(token_id)]
         return printable(piece.decode("utf-8", "backslashreplace"))
 
-    def decoder(self) -> StreamDecoder:
-        """A decoder that holds back incomplete characters."""
+    def decoder(self, after: str = "") -> StreamDecoder:
+        """A decoder that holds back incomplete characters; none is left in the text `after`."""
+        del after
         return _Utf8Decoder(self)
 
 
@@ -65,11 +66,15 @@ class ByteCodec(ByteLevelCodec):
 
     def encode(self, source: Source) -> NDArray[np.int32]:
         """The ids ``[T]``, the bytes themselves; UTF-8 or not."""
-        return np.frombuffer(source.data, np.uint8).astype(np.int32)
+        return self.encode_bytes(source.data)
 
     def encode_text(self, text: str) -> NDArray[np.int32]:
         """The ids ``[T]``, the bytes of the text in UTF-8."""
-        return np.frombuffer(encode_utf8(text), np.uint8).astype(np.int32)
+        return self.encode_bytes(encode_utf8(text))
+
+    def encode_bytes(self, data: bytes) -> NDArray[np.int32]:
+        """The ids ``[T]``, the bytes themselves; UTF-8 or not."""
+        return np.frombuffer(data, np.uint8).astype(np.int32)
 
     def vocabulary_json(self) -> dict[str, Any]:
         """Nothing: there is only one such codec."""

@@ -65,8 +65,9 @@ class CharCodec(TextCodec):
         """The character, escaped where it cannot be printed; ``<unk>`` for id 0."""
         return "<unk>" if token_id == _UNKNOWN else printable(self._text[self.checked_id(token_id)])
 
-    def decoder(self) -> StreamDecoder:
-        """A decoder; every character is certain at once."""
+    def decoder(self, after: str = "") -> StreamDecoder:
+        """A decoder; every character is certain at once, whatever it stands behind."""
+        del after
         return _CharDecoder(self, self._text)
 
     def vocabulary_json(self) -> dict[str, Any]:

@@ -1,40 +1,14 @@
 """Choosing the next token from logits."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from loopwise.codec.numbers import is_integer, is_number
-from loopwise.errors import ConfigError, DataError, ShapeError
+from loopwise.codec.sampling import Sampling
+from loopwise.errors import DataError, ShapeError
 
-
-@dataclass(frozen=True)
-class Sampling:
-    """How a token is drawn: temperature first, then `top_k`, then `top_p`.
-
-    Attributes:
-        temperature: divides the logits, at least 0; 0 always takes the most likely token.
-        top_k: draw among the k most likely tokens only; 0 for all (Fan et al., 2018).
-        top_p: draw among the fewest most likely tokens whose probabilities sum to at least this,
-            in (0, 1]; 1 for all (nucleus sampling, Holtzman et al., 2020).
-
-    Raises:
-        ConfigError: if a value is not allowed.
-    """
-
-    temperature: float = 1.0
-    top_k: int = 0
-    top_p: float = 1.0
-
-    def __post_init__(self):
-        if not (is_number(self.temperature) and self.temperature >= 0):
-            raise ConfigError(f"temperature={self.temperature!r}: must be finite and at least 0")
-        if not (is_integer(self.top_k) and self.top_k >= 0):
-            raise ConfigError(f"top_k={self.top_k!r}: must be at least 1 and whole, or 0 for all")
-        if not (is_number(self.top_p) and 0 < self.top_p <= 1):
-            raise ConfigError(f"top_p={self.top_p!r}: must be above 0 and at most 1")
+__all__ = ["Sampling", "sample"]
 
 
 def sample(logits: NDArray[Any], options: Sampling, rng: np.random.Generator) -> int:

@@ -83,9 +83,9 @@ class WordCodec(TextCodec):
         """The word itself, or ``<unk>`` or ``<eos>``."""
         return printable(self.words[self.checked_id(token_id)])
 
-    def decoder(self) -> StreamDecoder:
-        """A decoder; the space comes with the word that follows it."""
-        return _WordDecoder(self)
+    def decoder(self, after: str = "") -> StreamDecoder:
+        """A decoder; the space comes with the word that follows it, unless `after` ends in one."""
+        return _WordDecoder(self, after_word=bool(after) and not after[-1].isspace())
 
     def vocabulary_json(self) -> dict[str, Any]:
         """The `words`, in the order of the ids."""
@@ -108,9 +108,9 @@ def _word_lines(lines: Sequence[str]) -> Iterator[list[str]]:
 
 
 class _WordDecoder(StreamDecoder):
-    def __init__(self, codec: WordCodec):
+    def __init__(self, codec: WordCodec, *, after_word: bool = False):
         self._codec = codec
-        self._after_word = False
+        self._after_word = after_word
 
     def push(self, token_id: int) -> str:
         word = self._codec.words[self._codec.checked_id(token_id)]

@@ -13,17 +13,19 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from loopwise import engine
 from loopwise.config import nearest
 from loopwise.errors import ConfigError
 
 BACKENDS = ("native", "torch", "reference")
-AVAILABLE = ("torch", "reference")
+AVAILABLE = BACKENDS if engine.available() else BACKENDS[1:]
 
 _chosen: ContextVar[str | None] = ContextVar("loopwise_backend", default=None)
 
 
 def current_backend() -> str:
-    """The backend in force: the innermost `backend` block, else ``LOOPWISE_BACKEND``, else torch.
+    """The backend in force: the innermost `backend` block, else ``LOOPWISE_BACKEND``, else native,
+    or torch where there is no engine.
 
     Raises:
         ConfigError: the environment names a backend that does not exist or is not installed.

@@ -1,42 +1,18 @@
-"""One recurrence as a value, and the kernels in torch operations that solve it."""
+"""The kernels in torch operations."""
 
 import warnings
 from collections.abc import Sequence
 from functools import cache
-from typing import NamedTuple, cast
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from loopwise.nn import reference
+from loopwise.nn.problem import Problem
 from loopwise.nn.reference import Hidden, Scan, Weights
 from loopwise.nn.rows import run_rows
 from loopwise.nn.state import State
-
-
-class Problem(NamedTuple):
-    """One layer, one direction, one batch: all that a kernel needs to know."""
-
-    cell: str
-    """a key of `reference.STEPS`"""
-    x: Tensor
-    """[T, B, I]"""
-    state: Hidden
-    """before the first step, each [B, size]"""
-    weights: Weights
-    restart: Hidden
-    """what a reset row starts from, each [B, size]"""
-    lengths: Tensor | None = None
-    """[B] int"""
-    reset: Tensor | None = None
-    """[T, B] bool"""
-    reverse: bool = False
-    mask: Tensor | None = None
-    """recurrent dropout, [B, P]"""
-    keep: tuple[Tensor, ...] = ()
-    """zoneout, each [T, B, size]"""
-    trace: bool = False
-    """whether to return the states and gates of every step"""
 
 
 def compute(problem: Problem, backend: str) -> Scan:

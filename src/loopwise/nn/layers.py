@@ -9,12 +9,13 @@ from torch import Tensor, nn
 from loopwise.errors import ShapeError
 from loopwise.nn import parameters
 from loopwise.nn.autocast import autocast_active
-from loopwise.nn.kernels import Problem
+from loopwise.nn.problem import Problem
 from loopwise.nn.ops import recurrence
 from loopwise.nn.options import Extras, Options, make_options, rnn_kind
 from loopwise.nn.reference import Hidden, Weights
-from loopwise.nn.stack import LayerResult, Stack, Trace
+from loopwise.nn.stack import LayerInput, LayerResult, Stack, Trace
 from loopwise.nn.state import State, hidden
+from loopwise.runtime.shapes import INITIAL
 
 
 class Layer(Stack):
@@ -89,16 +90,8 @@ class Layer(Stack):
                 shown.append(f"{name}={value}")
         return ", ".join([*shown, *self.options.choices()])
 
-    def _run_layer(
-        self,
-        index: int,
-        x: Tensor,
-        state: State,
-        restart: State,
-        lengths: Tensor | None,
-        reset: Tensor | None,
-        return_all: Trace | None,
-    ) -> LayerResult:
+    def _run_layer(self, index: int, given: LayerInput) -> LayerResult:
+        x, state, restart, lengths, reset, return_all = given
         scan = recurrence(
             Problem(
                 self.options.cell,
@@ -178,7 +171,7 @@ class Layer(Stack):
         return f"_l{layer}{'_reverse' if direction else ''}"
 
     def _initial_names(self) -> list[str]:
-        return ["initial_h", "initial_c"][: len(self.options.state_sizes)]
+        return list(INITIAL[: len(self.options.state_sizes)])
 
     def _register_initial_state(
         self, device: torch.device | str | None, dtype: torch.dtype | None

@@ -15,7 +15,9 @@ from torch import Tensor
 
 from loopwise.nn.autocast import autocast_active
 from loopwise.nn.backend import current_backend
-from loopwise.nn.kernels import Problem, compute, compute_step
+from loopwise.nn import native
+from loopwise.nn.kernels import compute, compute_step
+from loopwise.nn.problem import Problem
 from loopwise.nn.reference import Hidden, Scan, Weights
 
 
@@ -41,7 +43,7 @@ def single_step(cell: str, x: Tensor, state: Hidden, w: Weights) -> Hidden:
 
 def _cast(problem: Problem, dtype: torch.dtype) -> Problem:
     """Under autocast a whole recurrence has autocast's type, as with torch's fused kernels."""
-    problem = _replace(problem, iter([tensor.to(dtype) for tensor in _inputs(problem)]))
+    problem = problem.over(iter([tensor.to(dtype) for tensor in problem.tensors()]))
     mask = None if problem.mask is None else problem.mask.to(dtype)
     return problem._replace(mask=mask, keep=tuple(part.to(dtype) for part in problem.keep))
 
@@ -51,7 +53,15 @@ def _solve(problem: Problem) -> Scan:
         return compute(problem, "reference")
     if torch.compiler.is_compiling():
         return _unflatten(problem, _operator(*_flatten(problem)))
-    return compute(problem, current_backend())
+    return _compute(problem, current_backend())
+
+
+def _compute(problem: Problem, backend: str) -> Scan:
+    if backend == "native":
+        if native.can_solve(problem):
+            return native.solve(problem, _differentiable_gradients)
+        backend = "torch"
+    return compute(problem, backend)
 
 
 def _transforms_active() -> bool:
@@ -76,7 +86,7 @@ _ARGUMENTS = (
 )
 def _operator(*arguments: Any) -> list[Tensor]:
     problem = _pack(*arguments)
-    return _fresh(_scan_tensors(compute(problem, current_backend())))
+    return _fresh(_scan_tensors(_compute(problem, current_backend())))
 
 
 @_operator.register_fake
@@ -106,7 +116,7 @@ def _backward_operator(grads: list[Tensor], *arguments: Any) -> list[Tensor]:
 @_backward_operator.register_fake
 def _(grads: list[Tensor], *arguments: Any) -> list[Tensor]:  # pyright: ignore[reportUnusedFunction]
     problem = _pack(*arguments)
-    return [tensor.new_empty(tensor.shape) for tensor in _inputs(problem)]
+    return [tensor.new_empty(tensor.shape) for tensor in problem.tensors()]
 
 
 def _save(ctx, inputs, output):  # pyright: ignore
@@ -150,10 +160,10 @@ _operator.register_autograd(_backward, setup_context=_save)
 
 
 def _gradients(problem: Problem, grads: Sequence[Tensor], backend: str) -> Sequence[Tensor]:
-    """The gradients of `_inputs(problem)`, by computing the recurrence again."""
-    inputs = [tensor.detach().requires_grad_() for tensor in _inputs(problem)]
+    """The gradients of `Problem.tensors`, by computing the recurrence again."""
+    inputs = [tensor.detach().requires_grad_() for tensor in problem.tensors()]
     with _recording(), torch.autocast(problem.x.device.type, enabled=False):
-        outputs = _scan_tensors(compute(_replace(problem, iter(inputs)), backend))
+        outputs = _scan_tensors(_compute(problem.over(iter(inputs)), backend))
     return _grad(outputs, inputs, grads)
 
 
@@ -167,11 +177,13 @@ def _recording() -> Generator[None]:
         yield
 
 
-def _differentiable_gradients(problem: Problem, grads: Sequence[Tensor]) -> Sequence[Tensor | None]:
+def _differentiable_gradients(
+    problem: Problem, grads: Sequence[Tensor | None]
+) -> Sequence[Tensor | None]:
     """The same as part of the graph, for a second derivative: through the reference."""
     # Views tell apart what is one tensor in two places, whose gradient each would get in full.
-    problem = _replace(problem, iter([tensor.view_as(tensor) for tensor in _inputs(problem)]))
-    inputs = _inputs(problem)
+    problem = problem.over(iter([tensor.view_as(tensor) for tensor in problem.tensors()]))
+    inputs = problem.tensors()
     outputs = _scan_tensors(compute(problem, "reference"))
     needed = [tensor for tensor in inputs if tensor.requires_grad]
     found = iter(_grad(outputs, needed, grads, create_graph=True))
@@ -181,11 +193,15 @@ def _differentiable_gradients(problem: Problem, grads: Sequence[Tensor]) -> Sequ
 def _grad(
     outputs: Sequence[Tensor],
     inputs: Sequence[Tensor],
-    grads: Sequence[Tensor],
+    grads: Sequence[Tensor | None],
     *,
     create_graph: bool = False,
 ) -> Sequence[Tensor]:
-    pairs = [(y, grad) for y, grad in zip(outputs, grads, strict=True) if y.requires_grad]
+    pairs = [
+        (y, grad)
+        for y, grad in zip(outputs, grads, strict=True)
+        if y.requires_grad and grad is not None
+    ]
     return torch.autograd.grad(
         [y for y, _ in pairs],
         inputs,
@@ -195,24 +211,8 @@ def _grad(
     )
 
 
-def _inputs(problem: Problem) -> list[Tensor]:
-    """The tensors of a problem that have gradients, in a fixed order."""
-    weights = [tensor for tensor in problem.weights if tensor is not None]
-    return [problem.x, *problem.state, *weights, *problem.restart]
-
-
-def _replace(problem: Problem, take: Iterator[Tensor]) -> Problem:
-    """The same problem over other tensors, given in the order of `_inputs`."""
-    return problem._replace(
-        x=next(take),
-        state=tuple(next(take) for _ in problem.state),
-        weights=Weights._make(None if part is None else next(take) for part in problem.weights),
-        restart=tuple(next(take) for _ in problem.restart),
-    )
-
-
 def _distribute(problem: Problem, found: Iterator[Tensor | None]):
-    """Gradients in the order of `_inputs`, nested as the operator's arguments."""
+    """Gradients in the order of `Problem.tensors`, nested as the operator's arguments."""
     weights = [part for part in problem.weights if part is not None]
     x = next(found)
     state = [next(found) for _ in problem.state]

@@ -7,6 +7,7 @@ from typing import Any, TypedDict, TypeGuard
 
 from loopwise.config import nearest
 from loopwise.errors import ConfigError
+from loopwise.runtime.shapes import output_size, state_sizes
 
 INITIALISATIONS = ("torch", "orthogonal")
 
@@ -64,14 +65,12 @@ class Options:
     @property
     def output_size(self) -> int:
         """Features that the layer puts out in one direction, P."""
-        return self.proj_size or self.hidden_size
+        return output_size(self)
 
     @property
     def state_sizes(self) -> tuple[int, ...]:
         """The widths of the state's tensors: (h,), or (h, c) for an LSTM."""
-        if self.cell == "lstm":
-            return self.output_size, self.hidden_size
-        return (self.hidden_size if self.cell == "gru" else self.output_size,)
+        return state_sizes(self)
 
     def choices(self) -> Iterator[str]:
         """The arguments that differ from their defaults, as a call would write them."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from loopwise.errors import ConfigError
 from loopwise.nn.rows import run_rows
-from loopwise.nn.stack import LayerResult, Stack, Trace, stack_states
+from loopwise.nn.stack import LayerInput, LayerResult, Stack, Trace, stack_states
 from loopwise.nn.state import State, leaves, rebuild
 
 
@@ -62,17 +62,9 @@ class Recurrent(Stack):
         self._arrange(num_layers, batch_first, dropout, bidirectional)
         self.cells = nn.ModuleList(self._make_cells(cell, input_size))
 
-    def _run_layer(
-        self,
-        index: int,
-        x: Tensor,
-        state: State,
-        restart: State,
-        lengths: Tensor | None,
-        reset: Tensor | None,
-        return_all: Trace | None,
-    ) -> LayerResult:
+    def _run_layer(self, index: int, given: LayerInput) -> LayerResult:
         """A loop over the cell."""
+        x, state, restart, lengths, reset, return_all = given
         cell = self.cells[index]
         step = cast(Cell, getattr(cell, "step", cell))
         size = len(list(leaves(state)))

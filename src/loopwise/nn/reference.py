@@ -136,7 +136,6 @@ def gru(a: Tensor, state: Hidden, w: Weights, mask: Tensor | None) -> tuple[Hidd
 
 
 STEPS: dict[str, Step] = {"rnn_tanh": rnn_tanh, "rnn_relu": rnn_relu, "lstm": lstm, "gru": gru}
-GATES = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 3}
 
 
 def output(cell: str, state: Hidden, w: Weights) -> Tensor:

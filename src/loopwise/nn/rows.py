@@ -50,7 +50,7 @@ def run_rows(
         ShapeError: a length is out of range.
     """
     if lengths is not None:
-        _check_range(lengths, inputs[0].shape[0])
+        check_range(lengths, inputs[0].shape[0])
     if reverse:
         inputs = [_turn(tensor, lengths) for tensor in inputs]
         reset = None if reset is None else _restarts_in_reverse(reset, lengths)
@@ -61,8 +61,11 @@ def run_rows(
     return [_turn(tensor, lengths) for tensor in outputs] if reverse else outputs, state
 
 
-def _check_range(lengths: Tensor, steps: int) -> None:
-    """Here, where compiled and exported programs see the numbers too."""
+def check_range(lengths: Tensor, steps: int) -> None:
+    """Raise `ShapeError` unless all `lengths` are from 0 to `steps`.
+
+    Checked where the recurrence runs: there compiled and exported programs see the numbers too.
+    """
     if not lengths.numel():
         return
     low, high = int(lengths.min()), int(lengths.max())

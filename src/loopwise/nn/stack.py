@@ -28,6 +28,22 @@ class History(NamedTuple):
 Result = tuple[Tensor | PackedSequence, State] | tuple[Tensor | PackedSequence, State, History]
 
 
+class LayerInput(NamedTuple):
+    """What one layer in one direction is given; time first."""
+
+    x: Tensor
+    """[T, B, I]"""
+    state: State
+    """before the first step, each [B, size]"""
+    restart: State
+    """where a reset leads back to, likewise"""
+    lengths: Tensor | None
+    """[B], on the CPU"""
+    reset: Tensor | None
+    """[T, B] bool"""
+    return_all: Trace | None
+
+
 class LayerResult(NamedTuple):
     """What one layer in one direction returns; time first."""
 
@@ -141,22 +157,14 @@ class Stack(nn.Module):
             for direction in range(self.num_directions):
                 index = layer * self.num_directions + direction
                 state, restart = _of_layer(hx, index), _of_layer(initial, index)
-                sides.append(self._run_layer(index, x, state, restart, lengths, reset, return_all))
+                given = LayerInput(x, state, restart, lengths, reset, return_all)
+                sides.append(self._run_layer(index, given))
             x = sides[0].output if len(sides) == 1 else torch.cat([s.output for s in sides], -1)
             results += sides
         return x, stack_states([result.state for result in results]), _history(results, return_all)
 
-    def _run_layer(
-        self,
-        index: int,
-        x: Tensor,
-        state: State,
-        restart: State,
-        lengths: Tensor | None,
-        reset: Tensor | None,
-        return_all: Trace | None,
-    ) -> LayerResult:
-        """One layer in one direction, ``index % D`` of layer ``index // D``; time first."""
+    def _run_layer(self, index: int, given: LayerInput) -> LayerResult:
+        """One layer in one direction, ``index % D`` of layer ``index // D``."""
         raise NotImplementedError
 
     def _initial_state(self, x: Tensor) -> State:

@@ -21,10 +21,10 @@ from safetensors.numpy import save
 
 from loopwise.errors import BundleError
 from loopwise.files import write_atomically
+from loopwise.runs import Run
 from loopwise.runtime.description import parse_description
 
 FORMAT = 1
-FILE_NAME = "bundle.safetensors"
 
 _KEYS = {"task": str, "model": dict, "codec": dict, "info": dict}
 _DTYPES = ("float16", "float32", "float64")
@@ -95,7 +95,7 @@ def read_bundle(path: str | os.PathLike[str]) -> Bundle:
     """Read a bundle and check it against its own description.
 
     Args:
-        path: a bundle, or the directory of a run, which holds one as ``bundle.safetensors``.
+        path: a bundle, or the directory of a run, which holds one (`Run.bundle_path`).
 
     Raises:
         BundleError: a file that is missing, damaged, foreign or of a newer format, or whose tensors
@@ -103,7 +103,7 @@ def read_bundle(path: str | os.PathLike[str]) -> Bundle:
     """
     path = Path(path)
     if path.is_dir():
-        path /= FILE_NAME
+        path = Run(path).bundle_path
     if not path.is_file():
         raise BundleError(f"{path}: no such file; expected a bundle or the directory of a run")
     try:

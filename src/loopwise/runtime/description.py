@@ -9,10 +9,7 @@ from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_vali
 from pydantic.dataclasses import dataclass
 
 from loopwise.errors import BundleError
-
-Shapes = dict[str, tuple[int, ...]]
-
-GATES = {"rnn": 1, "lstm": 4, "gru": 3}
+from loopwise.runtime.shapes import INITIAL, Shapes, output_size, parameter_shapes, state_sizes
 
 _Size = Annotated[int, Field(ge=1, lt=2**31)]
 _Probability = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -53,34 +50,18 @@ class LayerDescription:
     @property
     def output_size(self) -> int:
         """The size of y at one step: P with a projection, else H."""
-        return self.proj_size or self.hidden_size
+        return output_size(self)
 
     @property
     def state_sizes(self) -> tuple[int, ...]:
         """The sizes of the arrays of the state: (h, c) in an lstm, (h,) in the others."""
-        if self.cell == "lstm":
-            return (self.output_size, self.hidden_size)
-        return (self.hidden_size if self.cell == "gru" else self.output_size,)
+        return state_sizes(self)
 
     def tensor_shapes(self) -> Shapes:
         """The layer's tensors by their names in ``torch.nn`` (k = 0, forward direction)."""
-        hidden, gates = self.hidden_size, GATES[self.cell] * self.hidden_size
-        recurrent = self.proj_size or hidden
-        shapes: Shapes = {"weight_ih_l0": (gates, self.input_size)}
-        shapes["weight_hh_l0"] = (gates, recurrent)
-        if self.bias:
-            shapes |= {"bias_ih_l0": (gates,), "bias_hh_l0": (gates,)}
-        if self.proj_size:
-            shapes["weight_hr_l0"] = (self.proj_size, hidden)
-        if self.peephole:
-            shapes["weight_peephole_l0"] = (3, hidden)
-        if self.layer_norm:
-            shapes |= {"norm_weight_ih_l0": (gates,), "norm_weight_hh_l0": (gates,)}
-            if self.cell == "lstm":
-                shapes |= {"norm_weight_c_l0": (hidden,), "norm_bias_c_l0": (hidden,)}
+        shapes = {f"{name}_l0": shape for name, shape in parameter_shapes(self).items()}
         if self.learn_initial_state:
-            names = ("initial_h", "initial_c")
-            shapes |= {n: (1, s) for n, s in zip(names, self.state_sizes, strict=False)}
+            shapes |= {n: (1, s) for n, s in zip(INITIAL, self.state_sizes, strict=False)}
         return shapes
 
     @model_validator(mode="after")

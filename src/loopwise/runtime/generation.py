@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from loopwise.codec.search import Sampling, sample
+from loopwise.codec.sampling import Sampling
+from loopwise.codec.search import sample
 from loopwise.codec.text import TextCodec
 from loopwise.runtime.session import Session
 
@@ -15,7 +16,6 @@ def sample_pieces(
     prompt: str,
     length: int,
     sampling: Sampling,
-    rng: np.random.Generator,
 ) -> Iterator[str]:
     """Continue a text by tokens drawn from the model; the unknown token is never drawn.
 
@@ -25,15 +25,13 @@ def sample_pieces(
         prompt: the text before; it is not repeated.
         length: number of tokens.
         sampling: how to draw.
-        rng: where to draw from.
 
     Returns:
         Pieces of text as they become certain, some of them empty.
     """
     ids = codec.encode_text(prompt)
-    decoder = codec.decoder()
-    for token in ids.tolist():  # so that a word after the prompt gets its space
-        decoder.push(token)
+    decoder = codec.decoder(after=prompt)
+    rng = np.random.default_rng(sampling.seed)
     unread = ids if len(ids) else [codec.start]
     for _ in range(length):
         logits = session.feed(unread)

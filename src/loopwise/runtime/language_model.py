@@ -2,15 +2,14 @@
 
 import math
 import os
-from collections.abc import Iterator, Sequence
-from typing import Any
-
-import numpy as np
+from collections.abc import Iterator
+from typing import Any, Unpack
 
 from loopwise.codec.corpus import Source
 from loopwise.codec.metrics import TextScore, perplexity
 from loopwise.codec.numbers import is_integer
-from loopwise.codec.search import Sampling
+from loopwise.codec.sampling import LENGTH, Sampling, SamplingOptions
+from loopwise.codec.strings import Text, Texts, list_texts, require_text
 from loopwise.codec.text import TextCodec, codec_from_json
 from loopwise.errors import BundleError, ConfigError, DataError
 from loopwise.runtime import scoring
@@ -63,100 +62,99 @@ class LoadedLanguageModel:
     def generate(
         self,
         prompt: str = "",
-        length: int = 200,
+        length: int = LENGTH,
         *,
-        temperature: float = 1.0,
-        top_k: int = 0,
-        top_p: float = 1.0,
-        seed: int | None = None,
         stop: str | None = None,
+        **sampling: Unpack[SamplingOptions],
     ) -> str:
         """A continuation of the prompt, without the prompt.
 
         Args:
             prompt: the text before; an empty one stands for the beginning of a text.
             length: number of tokens at most, at least 0.
-            temperature: at least 0; 0 always takes the most likely token.
-            top_k: draw among the k most likely tokens; 0 for all.
-            top_p: draw among the fewest tokens with this probability in all, in (0, 1].
-            seed: equal seeds give equal texts; None for a text of its own each time.
             stop: end before this string; None to end only by `length`.
+            sampling: how to draw: ``temperature``, ``top_k``, ``top_p`` and ``seed``, with the
+                values and defaults of `loopwise.codec.sampling.Sampling`.
 
         Raises:
             ConfigError: an option that is not allowed.
-            DataError: a prompt that the codec cannot encode.
+            DataError: a prompt that is no string, or that the codec cannot encode.
         """
-        return "".join(
-            self.generate_pieces(
-                prompt,
-                length,
-                temperature=temperature,
-                top_k=top_k,
-                top_p=top_p,
-                seed=seed,
-                stop=stop,
-            )
-        )
+        return "".join(self.generate_pieces(prompt, length, stop=stop, **sampling))
 
     def generate_pieces(
         self,
         prompt: str = "",
-        length: int = 200,
+        length: int = LENGTH,
         *,
-        temperature: float = 1.0,
-        top_k: int = 0,
-        top_p: float = 1.0,
-        seed: int | None = None,
         stop: str | None = None,
+        **sampling: Unpack[SamplingOptions],
     ) -> Iterator[str]:
         """Give the text of `generate` piece by piece, each as soon as it is certain.
 
         Arguments and errors are those of `generate`; options are checked at the call.
         """
-        sampling = Sampling(temperature, top_k, top_p)
+        options = Sampling(**sampling)
+        _require_string("prompt", prompt)
         if not (is_integer(length) and length >= 0):
             raise ConfigError(f"length={length!r}: must be at least 0 and whole")
-        if stop == "":
-            raise ConfigError("stop='': must hold at least one character, or be None")
-        if seed is not None and not (is_integer(seed) and seed >= 0):
-            raise ConfigError(f"seed={seed!r}: must be at least 0 and whole, or None")
-        rng = np.random.default_rng(seed)
-        pieces = sample_pieces(self.stream(), self.codec, prompt, length, sampling, rng)
+        if stop is not None:
+            _require_string("stop", stop)
+            if not stop:
+                raise ConfigError("stop='': must hold at least one character, or be None")
+        pieces = sample_pieces(self.stream(), self.codec, prompt, length, options)
         return filter(None, pieces if stop is None else until(stop, pieces))
 
-    def score(self, texts: str | Sequence[str]) -> list[float]:
+    def score(self, texts: Texts) -> list[float]:
         """The log-probability of each text at the beginning of a stream, in nats, at most 0.
 
-        A single string is one text.
+        Args:
+            texts: strings, or one; or bytes, which only a model of bytes takes if they are not
+                UTF-8.
 
         Raises:
-            DataError: a text that the codec cannot encode.
+            DataError: what is no text, or one that the codec cannot encode.
         """
-        ids = self._encode(texts)
+        ids = self._encode_all(texts)
         return scoring.score_ids(self._model, self.codec.start, ids)
 
-    def score_tokens(self, text: str) -> list[TokenScore]:
-        """The surprisal of each token of a text; they sum to minus its `score`."""
-        return scoring.score_tokens(self._model, self.codec, text)
+    def score_tokens(self, text: Text) -> list[TokenScore]:
+        """The surprisal of each token of a text; they sum to minus its `score`.
+
+        Raises:
+            DataError: as `score`.
+        """
+        ids = self._encode(require_text(text, "text"))
+        return scoring.score_tokens(self._model, self.codec, ids)
 
     def score_source(self, source: Source, *, cache: NeuralCache | None = None) -> TextScore:
         """Score a whole file as one text in flat memory; see `scoring.score_source`."""
         return scoring.score_source(self._model, self.codec, source, cache)
 
-    def perplexity(self, texts: str | Sequence[str]) -> float:
+    def perplexity(self, texts: Texts) -> float:
         """The perplexity per token over separate texts, at least 1.
 
-        A single string is one text.
+        Args:
+            texts: as in `score`.
 
         Raises:
-            DataError: texts that hold no token at all, or that the codec cannot encode.
+            DataError: as `score`, or texts that hold no token at all.
         """
-        ids = self._encode(texts)
+        ids = self._encode_all(texts)
         tokens = sum(map(len, ids))
         if not tokens:
             raise DataError("perplexity of no tokens: give at least one text that is not empty")
         nats = -math.fsum(scoring.score_ids(self._model, self.codec.start, ids))
         return perplexity(nats / tokens)
 
-    def _encode(self, texts: str | Sequence[str]) -> list[Ids]:
-        return [self.codec.encode_text(t) for t in ([texts] if isinstance(texts, str) else texts)]
+    def _encode_all(self, texts: Texts) -> list[Ids]:
+        return [self._encode(text) for text in list_texts(texts, "texts")]
+
+    def _encode(self, text: Text) -> Ids:
+        codec = self.codec
+        return codec.encode_text(text) if isinstance(text, str) else codec.encode_bytes(text)
+
+
+def _require_string(name: str, given: object) -> None:
+    if not isinstance(given, str):
+        raise DataError(f"{name}={given!r}: must be a string")

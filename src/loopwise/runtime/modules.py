@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from loopwise.errors import DataError
 from loopwise.runtime.cells import Array, LayerState, make_cell, scan
 from loopwise.runtime.description import LanguageModelDescription, LayerDescription
+from loopwise.runtime.shapes import INITIAL
 
 State: TypeAlias = tuple[LayerState, ...]
 Ids: TypeAlias = NDArray[np.integer[Any]]
@@ -33,7 +34,7 @@ class Layer:
         self._cell = make_cell(description, tensors)
         self._sizes = description.state_sizes
         self._dtype = tensors["weight_ih_l0"].dtype
-        self._initial = [tensors.get(name) for name in ("initial_h", "initial_c")]
+        self._initial = [tensors.get(name) for name in INITIAL]
 
     def initial_state(self, batch: int) -> LayerState:
         """The state before the first step of ``batch`` sequences: zeros, or the learned one."""

@@ -54,9 +54,8 @@ def score_source(
     return score_of(codec, source, ids, nats)
 
 
-def score_tokens(model: LanguageModel, codec: TextCodec, text: str) -> list[TokenScore]:
-    """The surprisal of each token of a text."""
-    ids = codec.encode_text(text)
+def score_tokens(model: LanguageModel, codec: TextCodec, ids: Ids) -> list[TokenScore]:
+    """The surprisal of each token of an encoded text [T]."""
     nats = [float(n) for part in _surprisals(model, codec, ids) for n in part]
     return [TokenScore(codec.token(i), n) for i, n in zip(ids.tolist(), nats, strict=True)]
 

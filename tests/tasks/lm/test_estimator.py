@@ -50,6 +50,7 @@ def test_generation_is_repeatable_and_obeys_its_options(model):
     assert text == model.generate("the ", 20, seed=1, temperature=0.5)
     assert len(text) == 20
     assert " " not in model.generate("the", 20, seed=1, stop=" ")
+    assert model.generate("the ", 20, seed=1) == model.fitted.generate("the ", 20, seed=1)
 
 
 def test_saved_and_loaded_it_is_the_same(model, tmp_path):
@@ -63,6 +64,50 @@ def test_the_run_stays_where_it_was_asked_for(tmp_path):
     loopwise.load(tmp_path / "run")
     with pytest.raises(RunError, match="holds a run already"):
         loopwise.LanguageModel(max_steps=1, **SETTINGS).fit(lines(40), out=tmp_path / "run")
+
+
+def test_a_run_is_continued_or_replaced_on_demand(tmp_path):
+    def fit(max_steps, **how):
+        model = loopwise.LanguageModel(max_steps=max_steps, schedule="constant", **SETTINGS)
+        return model.fit(lines(40), **how)
+
+    out = tmp_path / "run"
+    fit(1, out=out)
+    continued = fit(3, out=out, resume=True)
+    assert continued.result.steps == 3
+    assert continued.score("a mat") == fit(3).score("a mat")
+    assert fit(2, out=out, overwrite=True).result.steps == 2
+
+
+def test_continuing_and_replacing_need_a_run(tmp_path):
+    model = loopwise.LanguageModel(**SETTINGS)
+    with pytest.raises(ConfigError, match="resume and overwrite exclude each other"):
+        model.fit(lines(40), out=tmp_path, resume=True, overwrite=True)
+    for name in ("resume", "overwrite"):
+        with pytest.raises(ConfigError, match=f"{name}=True: needs out="):
+            model.fit(lines(40), **{name: True})
+    with pytest.raises(RunError, match="not a run: no such directory"):
+        model.fit(lines(40), out=tmp_path / "none", resume=True)
+
+
+def test_bytes_are_texts_too():
+    settings = {**SETTINGS, "max_steps": 1}
+    model = loopwise.LanguageModel(**settings).fit([b"\xff\xfe" * 400])
+    assert model.score(b"\xff") == model.score([b"\xff"])
+    with pytest.raises(DataError, match=r"texts\[0\]: byte 0xff at offset 0 .* is not UTF-8"):
+        loopwise.LanguageModel(unit="chars", **settings).fit(b"\xff" * 400)
+
+
+def test_what_is_no_text_is_refused_at_the_door(model):
+    for texts in (3, None):
+        with pytest.raises(DataError, match=r"^texts: must be a string, bytes or a sequence"):
+            loopwise.LanguageModel().fit(texts)
+        with pytest.raises(DataError, match=r"^texts: must be a string, bytes or a sequence"):
+            model.score(texts)
+    with pytest.raises(DataError, match=r"^valid\[1\]: must be a string or bytes, not int"):
+        loopwise.LanguageModel().fit("text", ["a", 3])
+    with pytest.raises(DataError, match=r"^prompt=3: must be a string"):
+        model.generate(3)
 
 
 def test_a_text_too_short_leaves_no_run(tmp_path):

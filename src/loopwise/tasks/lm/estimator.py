@@ -3,15 +3,16 @@
 import math
 import os
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from rich.console import Console
 
 from loopwise.codec.base import encode_utf8
 from loopwise.codec.corpus import Source
-from loopwise.errors import DataError, RunError, TrainingError, missing_extra
+from loopwise.codec.sampling import LENGTH, SamplingOptions
+from loopwise.codec.strings import Texts, list_texts
+from loopwise.errors import ConfigError, DataError, RunError, TrainingError, missing_extra
 from loopwise.runtime.language_model import LoadedLanguageModel
 from loopwise.runtime.load import load
 from loopwise.tasks.lm.config import LMConfig
@@ -46,30 +47,43 @@ class LanguageModel:
 
     def fit(
         self,
-        texts: str | Sequence[str],
-        valid: str | Sequence[str] | None = None,
+        texts: Texts,
+        valid: Texts | None = None,
         *,
         out: str | os.PathLike[str] | None = None,
+        resume: bool = False,
+        overwrite: bool = False,
         verbose: bool = False,
     ) -> "LanguageModel":
         """Train on texts and keep the model that was best on validation.
 
         Args:
-            texts: one text or several, read one after the other.
+            texts: one text or several, read one after the other; strings, or bytes, which need
+                not be UTF-8 where ``unit`` is ``"bytes"``.
             valid: the same for validation; None holds out the end of `texts`
                 (``valid_fraction``).
-            out: a new directory for the run; None for none to stay.
+            out: the run's directory, a new one unless `resume` or `overwrite` is true; None for
+                none to stay.
+            resume: continue the run at `out` from its latest checkpoint, with the same texts.
+            overwrite: replace the run at `out`.
             verbose: show progress.
 
         Returns:
             itself.
 
         Raises:
-            DataError: no text, or too little for the batch.
-            RunError: `out` is occupied.
+            ConfigError: `resume` and `overwrite` together, or without `out`; or a run that cannot
+                be continued with these options.
+            DataError: no text, too little for the batch, or to `resume` another one than before.
+            RunError: `out` is occupied, or to `resume` no run.
             TrainingError: no validation gave a finite loss, or steps in a row were not finite.
             MissingExtraError: training is not installed.
         """
+        if resume and overwrite:
+            raise ConfigError("resume and overwrite exclude each other: give one of them")
+        if (resume or overwrite) and out is None:
+            name = "resume" if resume else "overwrite"
+            raise ConfigError(f"{name}=True: needs out=, the directory of the run")
         try:
             from loopwise.tasks.lm.training import train
         except ModuleNotFoundError as error:
@@ -81,7 +95,14 @@ class LanguageModel:
         )
         with tempfile.TemporaryDirectory() as scratch:
             run = Path(scratch) / "run" if out is None else Path(out)
-            self.result = train(self.config, run, corpus, console=Console(quiet=not verbose))
+            self.result = train(
+                self.config,
+                run,
+                corpus,
+                resume=resume,
+                overwrite=overwrite,
+                console=Console(quiet=not verbose),
+            )
             if self.result.stopped == "interrupted":
                 raise KeyboardInterrupt
             if math.isnan(self.result.best):
@@ -92,35 +113,24 @@ class LanguageModel:
             self._fitted = load(run)
         return self
 
-    def perplexity(self, texts: str | Sequence[str]) -> float:
+    def perplexity(self, texts: Texts) -> float:
         """Perplexity per token over separate texts; see `LoadedLanguageModel.perplexity`."""
-        return self.fitted.perplexity(_list(texts))
+        return self.fitted.perplexity(texts)
 
-    def score(self, texts: str | Sequence[str]) -> list[float]:
+    def score(self, texts: Texts) -> list[float]:
         """Log-probability of each text in nats; see `LoadedLanguageModel.score`."""
-        return self.fitted.score(_list(texts))
+        return self.fitted.score(texts)
 
     def generate(
         self,
         prompt: str = "",
-        length: int = 200,
+        length: int = LENGTH,
         *,
-        temperature: float = 1.0,
-        top_k: int = 0,
-        top_p: float = 1.0,
-        seed: int | None = None,
         stop: str | None = None,
+        **sampling: Unpack[SamplingOptions],
     ) -> str:
         """A continuation of `prompt`, without it; see `LoadedLanguageModel.generate`."""
-        return self.fitted.generate(
-            prompt,
-            length,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            seed=seed,
-            stop=stop,
-        )
+        return self.fitted.generate(prompt, length, stop=stop, **sampling)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the bundle, to be read by `loopwise.load`."""
@@ -138,16 +148,12 @@ class LanguageModel:
         return self._fitted
 
 
-def _sources(texts: str | Sequence[str], name: str) -> list[Source]:
+def _sources(texts: Texts, name: str) -> list[Source]:
     sources = [
-        Source(f"{name}[{number}]", encode_utf8(text))
-        for number, text in enumerate(_list(texts))
+        Source(f"{name}[{number}]", text if isinstance(text, bytes) else encode_utf8(text))
+        for number, text in enumerate(list_texts(texts, name))
         if text
     ]
     if not sources:
         raise DataError(f"{name}: no text in it")
     return sources
-
-
-def _list(texts: str | Sequence[str]) -> list[str]:
-    return [texts] if isinstance(texts, str) else list(texts)

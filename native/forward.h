@@ -1,0 +1,313 @@
+// A recurrence forwards.
+#pragma once
+
+#include <omp.h>
+
+#include "cells.h"
+#include "memory.h"
+#include "norm.h"
+#include "product.h"
+#include "walk.h"
+
+namespace LOOPWISE_ISA {
+
+using loopwise::GRU;
+
+class Forward {
+ public:
+  Forward(const Recurrence& problem, const Plan& plan)
+      : p(problem), walk{problem}, G(loopwise::gates_of(p.cell)), K(loopwise::kept_of(p.cell)),
+        norm(p.norm_ih != nullptr), projected(p.P != p.H), plan_(plan),
+        ih_store_(Packed::size(p.I, p.H, G)), hh_store_(Packed::size(p.P, p.H, G)),
+        hr_store_(projected ? Packed::size(p.H, p.P, 1) : 0),
+        bias_((size_t)p.H * (size_t)G + 16 * 64), h_((size_t)2 * p.B * p.P),
+        masked_(p.mask ? (size_t)2 * p.B * p.P : 0), c_(p.c0 ? (size_t)p.B * p.H : 0),
+        out_((size_t)p.B * p.H), ih{ih_store_, p.I, p.H, G}, hh{hh_store_, p.P, p.H, G},
+        hr{hr_store_, p.H, p.P, 1}, barrier_(plan.threads) {
+    pack_bias();
+  }
+
+  // How many threads there really are.
+  void team(int size) {
+    plan_.threads = size;
+    barrier_.resize(size);
+  }
+
+  void pack() {  // by the whole team
+#pragma omp for nowait
+    for (int i = 0; i < ih.panels(); i++) pack_outputs(ih, i, p.w_ih);
+    if (projected) {
+#pragma omp for nowait
+      for (int i = 0; i < hr.panels(); i++) pack_outputs(hr, i, p.w_hr);
+    }
+#pragma omp for
+    for (int i = 0; i < hh.panels(); i++) pack_outputs(hh, i, p.w_hh);
+  }
+
+  void run(int thread) {
+    NoDenormals guard;
+    Share s = share_of(p, plan_, thread, hh.panel_units());
+    int rows = s.r1 - s.r0;
+    int chunk = chunk_steps(rows);
+    Scratch scratch(*this, (size_t)chunk * (size_t)rows);
+    enter(s, 0, 0);
+    sync();
+    for (int step = 0; step < p.T; step += chunk) {
+      int end = step + chunk < p.T ? step + chunk : p.T;
+      project_input(s, step, end, scratch);
+      for (int i = step; i < end; i++) {
+        take_step(s, i, (i - step) * rows, scratch);
+        sync();
+      }
+    }
+  }
+
+ private:
+  // What a thread keeps of a chunk in inference, and lists of rows.
+  struct Scratch {
+    Scratch(const Forward& f, size_t positions)
+        : kept(f.p.kept ? 0 : positions * (size_t)(f.K * f.p.H)),
+          share_x(f.norm && !f.p.share_x ? positions * (size_t)(f.G * f.p.H) : 0),
+          share_h(f.norm && !f.p.share_h ? positions * (size_t)(f.G * f.p.H) : 0),
+          lists(2 * 2 * positions + 8) {
+      a = (const float**)(float*)lists;
+      c = (float**)(a + positions);
+    }
+    Buffer kept, share_x, share_h, lists;
+    const float** a;
+    float** c;
+  };
+
+  void sync() {
+    if (plan_.by_units) barrier_.wait();
+  }
+
+  int chunk_steps(int rows) const {
+    size_t bytes = sizeof(float) * (size_t)(K * p.H) * (size_t)(rows > 0 ? rows : 1);
+    int steps = (int)(512 * 1024 / bytes);
+    return steps < 1 ? 1 : steps > 64 ? 64 : steps;
+  }
+
+  void pack_bias() {
+    float* to = bias_;
+    int n = ih.vectors();
+    for (int panel = 0; panel < ih.panels(); panel++)
+      for (int v = 0; v < n; v++)
+        for (int lane = 0; lane < WIDTH; lane++, to++) {
+          int unit = panel * ih.panel_units() + (G > 1 ? 0 : v * WIDTH) + lane;
+          if (unit >= p.H) { *to = 0; continue; }
+          int at = (G > 1 ? v * p.H : 0) + unit;
+          bool own = p.cell == GRU && v == 2;  // r gates the state's bias of n as well
+          *to = (p.b_ih ? p.b_ih[at] : 0) + (p.b_hh && !own ? p.b_hh[at] : 0);
+        }
+  }
+
+  float* kept(int t, int r, int slot, const Scratch& s) const {
+    return (p.kept ? p.kept + walk.at(t, r) * (size_t)(K * p.H)
+                   : s.kept + (size_t)slot * (size_t)(K * p.H));
+  }
+  float* share_x(int t, int r, int slot, const Scratch& s) const {
+    size_t n = (size_t)(G * p.H);
+    return p.share_x ? p.share_x + walk.at(t, r) * n : s.share_x + (size_t)slot * n;
+  }
+  float* share_h(int t, int r, int slot, const Scratch& s) const {
+    size_t n = (size_t)(G * p.H);
+    return p.share_h ? p.share_h + walk.at(t, r) * n : s.share_h + (size_t)slot * n;
+  }
+
+  float* h(int side, int r) const { return h_ + ((size_t)(side & 1) * p.B + r) * p.P; }
+  float* fed(int side, int r) const {  // what the recurrent weights see
+    return p.mask ? masked_ + ((size_t)(side & 1) * p.B + r) * p.P : h(side, r);
+  }
+
+  int first_panel(const Share& s) const { return s.u0 / hh.panel_units(); }
+  int last_panel(const Share& s) const {
+    return (s.u1 + hh.panel_units() - 1) / hh.panel_units();
+  }
+
+  // The units of h that belong to a share: of a projection, all.
+  void outputs(const Share& s, int& u0, int& u1) const {
+    u0 = projected ? 0 : s.u0;
+    u1 = projected ? p.P : s.u1;
+  }
+
+  // Makes ready the states of rows that begin at `step`: given ones, and restarts.
+  void enter(const Share& s, int step, int before) {
+    int u0, u1, n = walk.alive(step, s.r0, s.r1), t = walk.time(step);
+    outputs(s, u0, u1);
+    for (int r = s.r0; r < s.r0 + n; r++) {
+      bool restart = walk.restarts(t, r);
+      if (restart || r - s.r0 >= before) {
+        copy(h(step, r), walk.h_before(t, r), u0, u1);
+        if (p.c0) copy(c_ + (size_t)r * p.H, walk.c_before(t, r), s.u0, s.u1);
+        feed(step, r, u0, u1);
+      }
+    }
+  }
+
+  void feed(int side, int r, int u0, int u1) {
+    if (!p.mask) return;
+    const float *from = h(side, r), *mask = p.mask + (size_t)walk.row(r) * p.P;
+    for (int u = u0; u < u1; u++) fed(side, r)[u] = from[u] * mask[u];
+  }
+
+  void project_input(const Share& s, int begin, int end, Scratch& scratch) {
+    int count = 0;
+    for (int i = begin; i < end; i++) {
+      int n = walk.alive(i, s.r0, s.r1), t = walk.time(i);
+      for (int r = s.r0; r < s.r0 + n; r++, count++) {
+        int slot = (i - begin) * (s.r1 - s.r0) + r - s.r0;
+        scratch.a[count] = p.x + walk.at(t, r) * p.I;
+        scratch.c[count] = norm ? share_x(t, r, slot, scratch) : kept(t, r, slot, scratch);
+        if (p.cell == GRU && !norm) {
+          float* of_state = scratch.c[count] + 3 * p.H;
+          if (p.b_hh) copy(of_state, p.b_hh + 2 * p.H, s.u0, s.u1);
+          else memset(of_state + s.u0, 0, sizeof(float) * (size_t)(s.u1 - s.u0));
+        }
+      }
+    }
+    const ptrdiff_t H = p.H, far[4] = {0, H, 2 * H, 3 * H};
+    multiply(ih, first_panel(s), last_panel(s), count, scratch.a, scratch.c, far,
+             norm ? ZERO : BIAS, bias_);
+  }
+
+  void take_step(const Share& s, int step, int slot, Scratch& scratch) {
+    int n = walk.alive(step, s.r0, s.r1), t = walk.time(step);
+    for (int r = s.r0; r < s.r0 + n; r++) {
+      int i = r - s.r0;
+      scratch.a[i] = fed(step, r);
+      scratch.c[i] = norm ? share_h(t, r, slot + i, scratch) : kept(t, r, slot + i, scratch);
+    }
+    const ptrdiff_t H = p.H;
+    if (norm) {
+      const ptrdiff_t far[4] = {0, H, 2 * H, 3 * H};
+      multiply(hh, 0, hh.panels(), n, scratch.a, scratch.c, far, ZERO);
+      for (int r = s.r0; r < s.r0 + n; r++) normed_cell(step, t, r, slot + r - s.r0, scratch);
+    } else {
+      const ptrdiff_t far[4] = {0, H, p.cell == GRU ? 3 * H : 2 * H, 3 * H};
+      int at_once = n == 1 ? hh.panels() : 1;  // gates that are fresh in the cache
+      for (int i = first_panel(s), end; i < last_panel(s); i = end) {
+        end = i + at_once < last_panel(s) ? i + at_once : last_panel(s);
+        multiply(hh, i, end, n, scratch.a, scratch.c, far, KEEP);
+        int u0 = i * hh.panel_units(), u1 = end * hh.panel_units();
+        if (u1 > p.H) u1 = p.H;
+        for (int r = s.r0; r < s.r0 + n; r++) {
+          Now now = row_now(step, t, r, scratch.c[r - s.r0]);
+          for (int u = u0; u < u1; u += WIDTH)
+            activate(p, now, u, u1 - u < WIDTH ? u1 - u : WIDTH);
+        }
+      }
+    }
+    if (projected) {
+      for (int i = 0; i < n; i++) {
+        scratch.a[i] = out_ + (size_t)(s.r0 + i) * p.H;
+        scratch.c[i] = h(step + 1, s.r0 + i);
+      }
+      multiply(hr, 0, hr.panels(), n, scratch.a, scratch.c, nullptr, ZERO);
+    }
+    int u0, u1;
+    outputs(s, u0, u1);
+    for (int r = s.r0; r < s.r0 + n; r++) finish(step, t, r, u0, u1);
+    leave(s, step, n);
+    enter(s, step + 1, n);
+  }
+
+  Now row_now(int step, int t, int r, float* kept_row) const {
+    size_t at = walk.at(t, r);
+    return {kept_row, h(step, r), p.c0 ? c_ + (size_t)r * p.H : nullptr,
+            p.cells ? p.cells + at * p.H : nullptr, p.keep_c ? p.keep_c + at * p.H : nullptr,
+            out_ + (size_t)r * p.H};
+  }
+
+  // Layer norm of both shares and of the cell state needs whole rows.
+  void normed_cell(int step, int t, int r, int slot, const Scratch& s) {
+    const float *x = share_x(t, r, slot, s), *u = share_h(t, r, slot, s);
+    float* to = kept(t, r, slot, s);
+    int n = G * p.H, both = p.cell == GRU ? 2 * p.H : n;
+    Moments mx = moments(x, n), mu = moments(u, n);
+    for (int i = 0; i < n; i += WIDTH) {
+      // a vector may straddle gates; the GRU's third begins anew below
+      int lanes = n - i < WIDTH ? n - i : WIDTH;
+      Vec a = normed(x, mx, p.norm_ih, p.b_ih, i, lanes);
+      Vec b = normed(u, mu, p.norm_hh, p.b_hh, i, lanes);
+      if (i + lanes <= both) {
+        store(to + i, a + b, lanes);
+      } else {
+        for (int j = 0; j < lanes; j++) {
+          if (i + j < both) to[i + j] = a[j] + b[j];
+          else { to[i + j] = a[j]; to[i + j + p.H] = b[j]; }
+        }
+      }
+    }
+    Now now = row_now(step, t, r, to);
+    if (p.cell != loopwise::LSTM) {
+      for (int i = 0; i < p.H; i += WIDTH) activate(p, now, i, p.H - i < WIDTH ? p.H - i : WIDTH);
+      return;
+    }
+    for (int i = 0; i < p.H; i += WIDTH) {
+      int lanes = p.H - i < WIDTH ? p.H - i : WIDTH;
+      store(now.out + i, lstm_cell(p, now, i, lanes), lanes);
+    }
+    Moments mc = moments(now.out, p.H);
+    for (int i = 0; i < p.H; i += WIDTH) {
+      int lanes = p.H - i < WIDTH ? p.H - i : WIDTH;
+      Vec c = normed(now.out, mc, p.norm_c, p.norm_c_bias, i, lanes);
+      store(now.out + i, load(to + 3 * p.H + i, lanes) * tanh(c), lanes);
+    }
+  }
+
+  // From the new h to the state after the step and to the output.
+  void finish(int step, int t, int r, int u0, int u1) {
+    const float *from = projected ? h(step + 1, r) : out_ + (size_t)r * p.H, *old = h(step, r);
+    float *to = h(step + 1, r), *y = p.y + walk.at(t, r) * p.P;
+    const float* keep = p.keep_h ? p.keep_h + walk.at(t, r) * p.P : nullptr;
+    for (int u = u0; u < u1; u += WIDTH) {
+      int n = u1 - u < WIDTH ? u1 - u : WIDTH;
+      Vec v = load(from + u, n);
+      if (keep) v = zoned(load(keep + u, n), load(old + u, n), v);
+      store(to + u, v, n);
+      store(y + u, v, n);
+    }
+    feed(step + 1, r, u0, u1);
+  }
+
+  // Rows that have had their last step show their state.
+  void leave(const Share& s, int step, int n) {
+    int u0, u1;
+    outputs(s, u0, u1);
+    for (int r = s.r0 + walk.alive(step + 1, s.r0, s.r1); r < s.r0 + n; r++) {
+      copy(p.hn + (size_t)walk.row(r) * p.P, h(step + 1, r), u0, u1);
+      if (p.cn) copy(p.cn + (size_t)walk.row(r) * p.H, c_ + (size_t)r * p.H, s.u0, s.u1);
+    }
+  }
+
+  const Recurrence& p;
+  Walk walk;
+  int G, K;
+  bool norm, projected;
+  Plan plan_;
+  Buffer ih_store_, hh_store_, hr_store_, bias_, h_, masked_, c_, out_;
+  Packed ih, hh, hr;
+  Barrier barrier_;
+};
+
+static void forward(const Recurrence& p) {
+  for (int r = 0; r < p.B; r++) {  // rows without a step keep their state
+    Walk walk{p};
+    if (walk.length(r) > 0) continue;
+    copy(p.hn + (size_t)walk.row(r) * p.P, p.h0 + (size_t)walk.row(r) * p.P, 0, p.P);
+    if (p.cn) copy(p.cn + (size_t)walk.row(r) * p.H, p.c0 + (size_t)walk.row(r) * p.H, 0, p.H);
+  }
+  double work = 2.0 * positions(p) * loopwise::gates_of(p.cell) * p.H * (p.I + p.P);
+  Plan plan = make_plan(p, work);
+  Forward f(p, plan);
+#pragma omp parallel num_threads(plan.threads) if (plan.threads > 1)
+  {
+#pragma omp single
+    f.team(omp_get_num_threads());
+    f.pack();
+    f.run(omp_get_thread_num());
+  }
+}
+
+}  // namespace LOOPWISE_ISA

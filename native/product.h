@@ -1,0 +1,280 @@
+// Matrix products. Every element is one chain of fused multiply-adds over k in rising order,
+// whatever the tile that holds it, so results do not depend on the number of rows or threads.
+#pragma once
+
+#include "vector.h"
+
+namespace LOOPWISE_ISA {
+
+constexpr int VECTORS = REGISTERS >= 32 ? 4 : 2;  // in a panel of columns that has no gates
+
+// Rows that a tile of so many vectors may have: accumulators, a row of the panel, one broadcast.
+constexpr int most_rows(int vectors) {
+  int rows = (REGISTERS - vectors - 1) / vectors;
+  return rows > 8 ? 8 : rows;
+}
+
+// A matrix [K, N] in panels: [panel][K][vector][lane]. Where it gives gates (gates > 1), a panel
+// holds the columns of all gates for the same WIDTH units; else VECTORS * WIDTH columns, fewer
+// vectors in the last.
+template <class W>
+struct Panels {
+  W* data;
+  int K, units, gates;  // columns = units * gates
+
+  int vectors() const { return gates > 1 ? gates : VECTORS; }
+  int panel_units() const { return gates > 1 ? WIDTH : VECTORS * WIDTH; }
+  int panels() const { return (units + panel_units() - 1) / panel_units(); }
+  int vectors_of(int panel) const {
+    if (gates > 1) return gates;
+    int rest = (units - panel * panel_units() + WIDTH - 1) / WIDTH;
+    return rest < VECTORS ? rest : VECTORS;
+  }
+  W* panel(int p) const { return data + (size_t)p * K * vectors() * WIDTH; }
+  // Lanes in use, of vector v.
+  int lanes(int p, int v) const {
+    int left = units - p * panel_units() - (gates > 1 ? 0 : v * WIDTH);
+    return left < WIDTH ? left : WIDTH;
+  }
+  // Where vector v goes, from the start of a row of the result whose gates lie `far[v]` apart.
+  ptrdiff_t column(int p, int v, const ptrdiff_t* far) const {
+    return p * panel_units() + (gates > 1 ? far[v] : (ptrdiff_t)v * WIDTH);
+  }
+  static size_t size(int K, int units, int gates) {
+    Panels p = {nullptr, K, units, gates};
+    return (size_t)p.panels() * K * p.vectors() * WIDTH;
+  }
+};
+
+using Packed = Panels<float>;
+
+// One number into a panel.
+INLINE void put(float* to, float x) { *to = x; }
+INLINE void put(uint16_t* to, float x) { store(to, splat(x), 1); }
+
+// Panel p of w, given with an output a row: [gates * units, K], as torch keeps it.
+template <class W>
+INLINE void pack_outputs(const Panels<W>& w, int p, const float* from) {
+  int n = w.vectors_of(p);
+  W* to = w.panel(p);
+  for (int v = 0; v < n; v++) {
+    int lanes = w.lanes(p, v);
+    size_t first = w.gates > 1 ? (size_t)v * w.units + (size_t)p * WIDTH
+                               : (size_t)p * w.panel_units() + (size_t)v * WIDTH;
+    const float* rows = from + first * w.K;
+    for (int k = 0; k < w.K; k++) {
+      W* line = to + ((size_t)k * n + v) * WIDTH;
+      for (int i = 0; i < lanes; i++) put(line + i, rows[(size_t)i * w.K + k]);
+      for (int i = lanes; i < WIDTH; i++) line[i] = 0;
+    }
+  }
+}
+
+// Panel p of rows `from[k]` of N columns each, k0 <= k < k1; for the panels of a matrix [K, N].
+INLINE void pack_rows(const Packed& w, int p, const float* const* from) {
+  int n = w.vectors_of(p);
+  float* to = w.panel(p);
+  for (int k = 0; k < w.K; k++)
+    for (int v = 0; v < n; v++) {
+      const float* columns = from[k] + (size_t)p * w.panel_units() + v * WIDTH;
+      store(to + ((size_t)k * n + v) * WIDTH, load(columns, w.lanes(p, v)));
+    }
+}
+
+enum Start { ZERO, KEEP, BIAS, ADD };  // what a product goes on from; ADD: is added to at its end
+
+// What a tile works on: where its vectors go and come from.
+struct Target {
+  ptrdiff_t column[4];
+  int lanes[4];
+  Start start;
+  const float* bias;  // per vector, WIDTH lanes each
+};
+
+// c[m] = start + a[m] * panel, for M rows and N vectors; a[m] is read with a stride of 1 (STEP 1),
+// or the rows lie side by side from a[0] (STEP M).
+template <int M, int N, int STEP, class W>
+INLINE void tile(const W* panel, int K, const float* const* a, float* const* c,
+                 const Target& t) {
+  Vec acc[M][N];
+  UNROLL for (int m = 0; m < M; m++) {
+    UNROLL for (int n = 0; n < N; n++) {
+      if (t.start == KEEP)
+        acc[m][n] = load(c[m] + t.column[n], t.lanes[n]);
+      else
+        acc[m][n] = t.start == BIAS ? load(t.bias + n * WIDTH) : Vec{};
+    }
+  }
+  const float* row[M];
+  UNROLL for (int m = 0; m < M; m++) row[m] = STEP == 1 ? a[m] : a[0] + m;
+  for (int k = 0; k < K; k++) {
+    Vec b[N];
+    UNROLL for (int n = 0; n < N; n++) b[n] = load(panel + (size_t)(k * N + n) * WIDTH);
+    UNROLL for (int m = 0; m < M; m++) {
+      Vec s = splat(row[m][(ptrdiff_t)k * STEP]);
+      UNROLL for (int n = 0; n < N; n++) acc[m][n] = fma(s, b[n], acc[m][n]);
+    }
+  }
+  UNROLL for (int m = 0; m < M; m++) {
+    UNROLL for (int n = 0; n < N; n++) {
+      float* to = c[m] + t.column[n];
+      if (t.start == ADD) acc[m][n] = acc[m][n] + load(to, t.lanes[n]);
+      store(to, acc[m][n], t.lanes[n]);
+    }
+  }
+}
+
+template <int M, int N, bool ACROSS, class W>
+static void tiles_of(int rows, const W* panel, int K, const float* const* a, float* const* c,
+                     const Target& t) {
+  if (rows == M)
+    tile<M, N, ACROSS ? M : 1>(panel, K, a, c, t);
+  else if constexpr (M > 1)
+    tiles_of<M - 1, N, ACROSS>(rows, panel, K, a, c, t);
+}
+
+// How many of `rows` the next tile takes: tiles of about the same height.
+INLINE int tile_height(int rows, int most) {
+  int tiles = (rows + most - 1) / most;
+  return (rows + tiles - 1) / tiles;
+}
+
+template <int N, bool ACROSS, class W>
+static void tiles(int rows, const W* panel, int K, const float* const* a, float* const* c,
+                  const Target& t) {
+  tiles_of<most_rows(N), N, ACROSS>(rows, panel, K, a, c, t);
+}
+
+template <class W>
+INLINE Target target(const Panels<W>& w, int p, const ptrdiff_t* far, Start start) {
+  Target t;
+  for (int v = 0; v < w.vectors_of(p); v++) {
+    t.column[v] = w.column(p, v, far);
+    t.lanes[v] = w.lanes(p, v);
+  }
+  t.start = start;
+  t.bias = nullptr;
+  return t;
+}
+
+// One row has too few sums to keep the machine busy: it takes several panels at once.
+template <int N, int SPAN, class W>
+static void row_times(const W* panel, size_t apart, int K, const float* a, float* c,
+                      const Target* t) {
+  Vec acc[SPAN][N];
+  UNROLL for (int q = 0; q < SPAN; q++) {
+    UNROLL for (int n = 0; n < N; n++) {
+      if (t[0].start == KEEP)
+        acc[q][n] = load(c + t[q].column[n], t[q].lanes[n]);
+      else
+        acc[q][n] = t[0].start == BIAS ? load(t[q].bias + n * WIDTH) : Vec{};
+    }
+  }
+  for (int k = 0; k < K; k++) {
+    Vec s = splat(a[k]);
+    UNROLL for (int q = 0; q < SPAN; q++) {
+      UNROLL for (int n = 0; n < N; n++)
+        acc[q][n] = fma(s, load(panel + q * apart + (size_t)(k * N + n) * WIDTH), acc[q][n]);
+    }
+  }
+  UNROLL for (int q = 0; q < SPAN; q++) {
+    UNROLL for (int n = 0; n < N; n++) store(c + t[q].column[n], acc[q][n], t[q].lanes[n]);
+  }
+}
+
+// Panels p0 to p1, which have N vectors each.
+template <int N, class W>
+static void panels_times(const Panels<W>& w, int p0, int p1, int rows, const float* const* a,
+                         float* const* c, const ptrdiff_t* far, Start start, const float* bias) {
+  constexpr int MOST = most_rows(N), SPAN = (8 + N - 1) / N;
+  for (int p = p0; p < p1;) {
+    int span = rows == 1 && p + SPAN <= p1 ? SPAN : 1;
+    Target t[SPAN];
+    for (int q = 0; q < span; q++) {
+      t[q] = target(w, p + q, far, start);
+      t[q].bias = start == BIAS ? bias + (size_t)(p + q) * w.vectors() * WIDTH : nullptr;
+    }
+    if (span == SPAN && rows == 1) {
+      row_times<N, SPAN>(w.panel(p), (size_t)w.K * N * WIDTH, w.K, a[0], c[0], t);
+    } else {
+      for (int r = 0; r < rows;) {
+        int m = tile_height(rows - r, MOST);
+        tiles<N, false>(m, w.panel(p), w.K, a + r, c + r, t[0]);
+        r += m;
+      }
+    }
+    p += span;
+  }
+}
+
+// Rows c[r], from their columns of panels p0 to p1 on, become start + a[r] * w; a[r] has K numbers.
+template <class W>
+static void multiply(const Panels<W>& w, int p0, int p1, int rows, const float* const* a,
+                     float* const* c, const ptrdiff_t* far, Start start,
+                     const float* bias = nullptr) {
+  // all panels have the same number of vectors, but for the last of those without gates
+  int whole = p1, last = w.vectors_of(p1 - 1);
+  if (p1 <= p0) return;
+  if (last != w.vectors()) whole = p1 - 1;
+  switch (w.vectors()) {
+    case 4: panels_times<4>(w, p0, whole, rows, a, c, far, start, bias); break;
+    case 3: panels_times<3>(w, p0, whole, rows, a, c, far, start, bias); break;
+    default: panels_times<2>(w, p0, whole, rows, a, c, far, start, bias);
+  }
+  if (whole == p1) return;
+  switch (last) {
+    case 3: panels_times<3>(w, whole, p1, rows, a, c, far, start, bias); break;
+    case 2: panels_times<2>(w, whole, p1, rows, a, c, far, start, bias); break;
+    default: panels_times<1>(w, whole, p1, rows, a, c, far, start, bias);
+  }
+}
+
+// c [M, N] = sum over k of a[k][m] * b[k][n]: what weights' gradients are. In blocks of k, each with
+// a sum of its own, which is more accurate than one long chain. All threads of the team call it.
+constexpr int BLOCK_K = 256, BLOCK_TILES = 8;
+
+INLINE size_t outer_panels(int N) { return Packed::size(BLOCK_K, N, 1); }
+
+static void outer(const float* const* a, int M, const float* const* b, int N, int K, float* c,
+                  float* panels) {
+  constexpr int TALL = most_rows(VECTORS), BLOCK_M = TALL * BLOCK_TILES;
+  alignas(64) float block[BLOCK_M * BLOCK_K];
+  if (K == 0) {
+#pragma omp for
+    for (int m = 0; m < M; m++) memset(c + (size_t)m * N, 0, sizeof(float) * (size_t)N);
+  }
+  for (int k0 = 0; k0 < K; k0 += BLOCK_K) {
+    int depth = K - k0 < BLOCK_K ? K - k0 : BLOCK_K;
+    Packed w = {panels, depth, N, 1};
+#pragma omp for
+    for (int p = 0; p < w.panels(); p++) pack_rows(w, p, b + k0);
+#pragma omp for
+    for (int m0 = 0; m0 < M; m0 += BLOCK_M) {
+      int height = M - m0 < BLOCK_M ? M - m0 : BLOCK_M;
+      float* rows[BLOCK_M];
+      for (int m = 0; m < height; m++) rows[m] = c + (size_t)(m0 + m) * N;
+      for (int m = 0; m < height;) {
+        int tall = tile_height(height - m, TALL);
+        float* to = block + (size_t)m * depth;
+        for (int k = 0; k < depth; k++)
+          for (int i = 0; i < tall; i++) *to++ = a[k0 + k][m0 + m + i];
+        m += tall;
+      }
+      for (int p = 0; p < w.panels(); p++) {
+        Target t = target(w, p, nullptr, k0 ? ADD : ZERO);
+        int n = w.vectors_of(p);
+        for (int m = 0; m < height;) {
+          int tall = tile_height(height - m, TALL);
+          const float* from = block + (size_t)m * depth;
+          if (n == 4) tiles<VECTORS, true>(tall, w.panel(p), depth, &from, rows + m, t);
+          else if (n == 3) tiles<VECTORS == 4 ? 3 : 2, true>(tall, w.panel(p), depth, &from, rows + m, t);
+          else if (n == 2) tiles<2, true>(tall, w.panel(p), depth, &from, rows + m, t);
+          else tiles<1, true>(tall, w.panel(p), depth, &from, rows + m, t);
+          m += tall;
+        }
+      }
+    }
+  }
+}
+
+}  // namespace LOOPWISE_ISA

@@ -1,0 +1,79 @@
+// What the kernels are asked to do. Plain data, shared by all instruction sets.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace loopwise {
+
+enum Cell { RNN_TANH, RNN_RELU, LSTM, GRU };
+
+// Gates of a cell, and numbers that a unit keeps of a step: for the GRU r, z, n, and besides them
+// the state's share of n, which its gradient needs.
+constexpr int gates_of(int cell) { return cell == LSTM ? 4 : cell == GRU ? 3 : 1; }
+constexpr int kept_of(int cell) { return cell == LSTM || cell == GRU ? 4 : 1; }
+
+// One layer in one direction through a batch. T steps, B rows, I inputs, H units, P outputs
+// (P == H without a projection), G gates, K numbers kept. Absent parts are null.
+struct Recurrence {
+  int cell, T, B, I, H, P;
+  bool reverse;
+  int threads;
+
+  const float* x;                         // [T, B, I]
+  const float *h0, *c0;                   // [B, P], [B, H]
+  const float *restart_h, *restart_c;     // the same: what a reset row starts from
+  const float *w_ih, *w_hh, *b_ih, *b_hh; // [G*H, I], [G*H, P], [G*H], [G*H]
+  const float* w_hr;                      // [P, H]
+  const float* peephole;                  // [3, H]
+  const float *norm_ih, *norm_hh;         // [G*H]
+  const float *norm_c, *norm_c_bias;      // [H]
+
+  const int32_t* order;   // [B] rows by falling length
+  const int32_t* length;  // [B] their lengths, in that order
+  const int32_t* active;  // [T] how many rows are longer than t
+  const uint8_t* reset;   // [T, B]
+  const float* mask;      // [B, P]
+  const float *keep_h, *keep_c;  // [T, B, P], [T, B, H]
+
+  float* y;         // [T, B, P]; where a row has ended it is not written
+  float *hn, *cn;   // [B, P], [B, H]
+  float* kept;      // [T, B, K*H] activated gates; null in inference
+  float* cells;     // [T, B, H] the LSTM's cell states; null in inference
+  float *share_x, *share_h;  // [T, B, G*H] before layer norm; null without it or in inference
+};
+
+// Gradients: of the results (in) and of everything else (out). Null where not wanted.
+struct Gradients {
+  const float *y, *hn, *cn;      // [T, B, P], [B, P], [B, H]
+  const float *kept, *cells;     // [T, B, K*H], [T, B, H]
+
+  float* gates;    // [T, B, K*H] of the gates before activation; work space, always there
+  float* share_h;  // [T, B, G*H] behind layer norm; work space
+  float *out, *narrow;  // [T, B, H] what a projection sees; [T, B, P] its gradient; work space
+
+  float* x;
+  float *h0, *c0, *restart_h, *restart_c;
+  float *w_ih, *w_hh, *b_ih, *b_hh, *w_hr, *peephole, *norm_ih, *norm_hh, *norm_c, *norm_c_bias;
+};
+
+// Rows of logits, whose place the gradient takes: of the sum of surprisals, times `scale`.
+struct Surprisal {
+  void* logits;            // [rows, classes], float or bfloat16
+  bool bfloat16;
+  int rows, classes, threads;
+  const int64_t* targets;  // [rows] below classes; a negative one leaves its row out
+  float scale;
+  float* nats;             // [rows]
+};
+
+// The kernels of one instruction set.
+struct Kernels {
+  const char* name;
+  void (*forward)(const Recurrence&);
+  void (*backward)(const Recurrence&, const Gradients&);
+  void (*surprisal)(const Surprisal&);
+  void (*activate)(int function, const float* x, float* y, ptrdiff_t n);  // 0 sigmoid, 1 tanh
+};
+
+}  // namespace loopwise

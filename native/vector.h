@@ -1,0 +1,131 @@
+// The vector of the instruction set that this file is compiled for, and the little that the
+// compiler's vector types lack. Everything lives in a namespace of that instruction set: were two
+// of them to share a name, the linker could keep the copy that the machine cannot run.
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__x86_64__) || defined(__i386__)
+#include <immintrin.h>
+#elif defined(__ARM_NEON)
+#include <arm_neon.h>
+#endif
+
+#define INLINE static inline __attribute__((always_inline))
+#define UNROLL _Pragma("GCC unroll 16")
+
+namespace LOOPWISE_ISA {
+
+#if defined(__AVX512F__)
+constexpr int WIDTH = 16, REGISTERS = 32;
+#elif defined(__AVX2__)
+constexpr int WIDTH = 8, REGISTERS = 16;
+#elif defined(__ARM_NEON)
+constexpr int WIDTH = 4, REGISTERS = 32;
+#else
+constexpr int WIDTH = 4, REGISTERS = 16;
+#endif
+
+typedef float Vec __attribute__((vector_size(4 * WIDTH)));
+typedef int32_t Int __attribute__((vector_size(4 * WIDTH)));
+
+INLINE Vec splat(float x) { return x - Vec{}; }
+
+INLINE Vec load(const float* p) {
+  Vec v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+
+INLINE void store(float* p, Vec v) { memcpy(p, &v, sizeof v); }
+
+// The first n lanes; the others are zero, and no memory beyond them is touched.
+INLINE Vec load(const float* p, int n) {
+  if (__builtin_expect(n == WIDTH, 1)) return load(p);
+#if defined(__AVX512F__)
+  return (Vec)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
+#else
+  Vec v = {};
+  for (int i = 0; i < n; i++) v[i] = p[i];
+  return v;
+#endif
+}
+
+INLINE void store(float* p, Vec v, int n) {
+  if (__builtin_expect(n == WIDTH, 1)) return store(p, v);
+#if defined(__AVX512F__)
+  _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
+#else
+  for (int i = 0; i < n; i++) p[i] = v[i];
+#endif
+}
+
+// bfloat16: the upper half of a float.
+typedef uint16_t Half __attribute__((vector_size(2 * WIDTH)));
+typedef uint32_t Word __attribute__((vector_size(4 * WIDTH)));
+
+INLINE Vec load(const uint16_t* p, int n) {
+  Half half = {};
+  memcpy(&half, p, sizeof(uint16_t) * (size_t)n);
+  Word bits = __builtin_convertvector(half, Word) << 16;
+  Vec v;
+  memcpy(&v, &bits, sizeof v);
+  return v;
+}
+
+INLINE Vec load(const uint16_t* p) { return load(p, WIDTH); }
+
+// Rounded to the nearest, to the even one of two.
+INLINE void store(uint16_t* p, Vec v, int n) {
+  Word bits;
+  memcpy(&bits, &v, sizeof bits);
+  Half half = __builtin_convertvector((bits + 0x7fff + ((bits >> 16) & 1)) >> 16, Half);
+  memcpy(p, &half, sizeof(uint16_t) * (size_t)n);
+}
+
+// a * b + c. Written out, because whether a compiler contracts an expression may differ from one
+// copy of a template to the next, and equal inputs must give equal bits.
+INLINE Vec fma(Vec a, Vec b, Vec c) {
+#if defined(__AVX512F__)
+  return (Vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__AVX2__)
+  return (Vec)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(__ARM_NEON)
+  return (Vec)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
+#else
+  return a * b + c;
+#endif
+}
+
+INLINE float sum(Vec v) {  // pairwise, in one fixed order
+  float part[WIDTH];
+  store(part, v);
+  for (int half = WIDTH / 2; half > 0; half /= 2)
+    for (int i = 0; i < half; i++) part[i] += part[i + half];
+  return part[0];
+}
+
+// Denormal numbers as zero while an object of this class lives: they can cost a factor of twenty.
+class NoDenormals {
+ public:
+#if defined(__x86_64__) || defined(__i386__)
+  NoDenormals() : before_(_mm_getcsr()) { _mm_setcsr(before_ | 0x8040); }
+  ~NoDenormals() { _mm_setcsr(before_); }
+
+ private:
+  unsigned before_;
+#elif defined(__aarch64__)
+  NoDenormals() {
+    __asm__ volatile("mrs %0, fpcr" : "=r"(before_));
+    __asm__ volatile("msr fpcr, %0" ::"r"(before_ | (1ull << 24)));
+  }
+  ~NoDenormals() { __asm__ volatile("msr fpcr, %0" ::"r"(before_)); }
+
+ private:
+  uint64_t before_;
+#endif
+};
+
+}  // namespace LOOPWISE_ISA

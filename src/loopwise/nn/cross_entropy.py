@@ -1,0 +1,140 @@
+"""A linear layer and the cross-entropy of its logits in one: what a language model ends with."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from loopwise import engine
+from loopwise.nn.autocast import autocast_active
+from loopwise.nn.backend import current_backend
+
+LOGITS_AT_ONCE = 1 << 23
+"""Logits that are in memory together; enough for products to run at full speed."""
+
+
+def linear_cross_entropy(
+    x: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor
+) -> Tensor:
+    """``cross_entropy(linear(x, weight, bias), targets)``, summed over the targets.
+
+    The engine takes the rows in chunks and finds the gradients in the same pass, so that the
+    logits never are in memory as a whole. Under autocast the products have autocast's type;
+    exponentials and sums are float32 in any case.
+
+    Args:
+        x: [..., F] features.
+        weight: [V, F].
+        bias: [V], or None.
+        targets: [...] class indices below V; a negative one counts nothing.
+
+    Returns:
+        the sum of surprisals in nats, a float32 scalar (float64 for float64 features).
+    """
+    if autocast_active(x.device) and x.dtype != torch.float64:
+        dtype = torch.get_autocast_dtype(x.device.type)
+        x, weight = x.to(dtype), weight.to(dtype)
+        bias = None if bias is None else bias.to(dtype)
+    x, targets = x.flatten(0, -2), targets.flatten()
+    with torch.autocast(x.device.type, enabled=False):
+        if _engine_can(x, weight, bias):
+            return _LinearCrossEntropy.apply(x, weight, bias, targets)
+        return _definition(x, weight, bias, targets)
+
+
+def _definition(x: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> Tensor:
+    logits = functional.linear(x, weight, bias)
+    if logits.dtype != torch.float64:
+        logits = logits.float()
+    # torch leaves out one class; all negative ones are to be it
+    return functional.cross_entropy(logits, targets.clamp(min=-1), ignore_index=-1, reduction="sum")
+
+
+def _engine_can(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
+    tensors = [x, weight] if bias is None else [x, weight, bias]
+    return (
+        current_backend() == "native"
+        and not torch.compiler.is_compiling()
+        and not torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
+        and not torch._C._are_functorch_transforms_active()  # pyright: ignore[reportPrivateUsage]
+        and torch.autograd.forward_ad._current_level < 0  # pyright: ignore[reportPrivateUsage]
+        and all(t.device.type == "cpu" and t.dtype == x.dtype for t in tensors)
+        and x.dtype in (torch.float32, torch.bfloat16)
+        and 0 not in (*x.shape, *weight.shape)
+    )
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> Any:
+        nats = torch.empty(x.shape[0])
+        learns = any(ctx.needs_input_grad)
+        d_x = torch.empty_like(x) if learns else None
+        d_weight = torch.zeros_like(weight, dtype=torch.float32) if learns else None
+        d_bias = torch.zeros(weight.shape[0]) if learns and bias is not None else None
+        for rows in _chunks(x.shape[0], weight.shape[0]):
+            logits = functional.linear(x[rows], weight, bias)
+            engine.surprisal(
+                torch.get_num_threads(),
+                1.0,
+                logits=_numbers(logits),
+                targets=targets[rows].contiguous().numpy(),
+                nats=nats[rows].numpy(),
+            )
+            if d_x is None or d_weight is None:
+                continue
+            torch.mm(logits, weight, out=d_x[rows])
+            if logits.dtype == torch.float32:
+                d_weight.addmm_(logits.t(), x[rows])
+            else:
+                d_weight += logits.t() @ x[rows]
+            if d_bias is not None:
+                d_bias += logits.sum(0, dtype=torch.float32)
+        ctx.save_for_backward(x, weight, bias, targets)
+        ctx.found = [d_x, d_weight, d_bias]
+        return nats.sum()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        (grad,), inputs = grads, ctx.saved_tensors
+        # given away, not kept: autograd then need not copy them
+        found, ctx.found = ctx.found, None
+        if found is None or torch.is_grad_enabled():  # once more, or to be differentiated again
+            return *_differentiate(*inputs, grad), None
+        scaled = [
+            None if part is None else _times(part, grad).to(like.dtype)
+            for part, like in zip(found, inputs, strict=False)
+        ]
+        return *scaled, None
+
+
+def _differentiate(
+    x: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, grad: Tensor
+) -> list[Tensor | None]:
+    again = torch.is_grad_enabled()
+    inputs = [x, weight] if bias is None else [x, weight, bias]
+    with torch.enable_grad():
+        total = _definition(x, weight, bias, targets)
+    wanted = [tensor for tensor in inputs if tensor.requires_grad]
+    parts = iter(torch.autograd.grad(total, wanted, grad, create_graph=again))
+    return [
+        next(parts) if tensor is not None and tensor.requires_grad else None
+        for tensor in (x, weight, bias)
+    ]
+
+
+def _chunks(rows: int, classes: int) -> Iterator[slice]:
+    step = max(1, LOGITS_AT_ONCE // classes)
+    for begin in range(0, rows, step):
+        yield slice(begin, begin + step)
+
+
+def _numbers(logits: Tensor) -> Any:
+    """The memory of `logits`; NumPy has no bfloat16, so as its bits."""
+    return (logits.view(torch.uint16) if logits.dtype == torch.bfloat16 else logits).numpy()
+
+
+def _times(part: Tensor, grad: Tensor) -> Tensor:
+    return part if float(grad) == 1 else part * grad

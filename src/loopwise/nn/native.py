@@ -1,0 +1,212 @@
+"""The compiled engine as torch sees it: one recurrence forwards, and backwards where it is wanted.
+
+It takes float32 on the CPU, all cells and options but the projected GRU. A second derivative goes
+through the reference.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from loopwise import engine
+from loopwise.nn.problem import Problem
+from loopwise.nn.reference import Scan
+from loopwise.nn.rows import check_range
+from loopwise.runtime.shapes import GATES
+
+Array: TypeAlias = NDArray[Any]
+
+KEPT = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 4}
+"""Numbers that a unit keeps of a step for the backward pass; the GRU's fourth is its share of n."""
+
+
+def can_solve(problem: Problem) -> bool:
+    """Whether the engine takes this problem."""
+    tensors = problem.tensors()
+    return (
+        all(t.dtype == torch.float32 and t.device.type == "cpu" for t in tensors)
+        and (problem.cell != "gru" or problem.weights.hr is None)
+        and 0 not in problem.x.shape
+        and not torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
+    )
+
+
+def solve(problem: Problem, gradients: Callable[[Problem, Sequence[Any]], Sequence[Any]]) -> Scan:
+    """Solve `problem`; autograd sees one operation.
+
+    Args:
+        problem: one that `can_solve` accepts.
+        gradients: how to differentiate it where the gradient must itself be differentiable.
+    """
+    if problem.lengths is not None:
+        check_range(problem.lengths, problem.x.shape[0])
+    y, *rest = _Recurrence.apply(problem, gradients, *problem.tensors())
+    size = len(problem.state)
+    state = tuple(rest[:size])
+    if not problem.trace:
+        return Scan(y, state, (), None)
+    kept, *cells = rest[size:]
+    hidden = problem.weights.hh.shape[0]
+    return Scan(y, state, (y, *cells), kept[..., :hidden])
+
+
+class _Recurrence(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, problem: Problem, gradients: Any, *tensors: Tensor) -> Any:
+        keep = problem.trace or any(ctx.needs_input_grad)
+        arrays = _arguments(problem)
+        results, extra = _allocate(problem, keep)
+        everything = {**results, **extra}
+        engine.forward(
+            problem.cell,
+            problem.reverse,
+            torch.get_num_threads(),
+            **arrays,
+            **{name: tensor.numpy() for name, tensor in everything.items()},
+        )
+        ctx.set_materialize_grads(False)
+        ctx.problem, ctx.gradients = problem.without_tensors(), gradients
+        ctx.names = tuple(everything)
+        ctx.save_for_backward(*tensors, *everything.values())
+        return tuple(results.values())
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor | None) -> Any:
+        count = len(ctx.saved_tensors) - len(ctx.names)
+        problem = ctx.problem.over(iter(ctx.saved_tensors[:count]))
+        saved = dict(zip(ctx.names, ctx.saved_tensors[count:], strict=True))
+        if torch.is_grad_enabled():
+            return None, None, *_differentiable(problem, ctx.gradients, grads, saved)
+        wanted = [n for n, w in zip(_names(problem), ctx.needs_input_grad[2:], strict=True) if w]
+        found = _gradients(problem, grads, saved, wanted)
+        return None, None, *[found.get(name) for name in _names(problem)]
+
+
+def _allocate(problem: Problem, keep: bool) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Memory for the results, in their order, and for what only the backward pass reads."""
+    x, w = problem.x, problem.weights
+    steps, rows = x.shape[:2]
+    gates = w.hh.shape[0]
+    units = gates // GATES[problem.cell]
+    wide = KEPT[problem.cell] * units
+    # beyond a row's end nothing is written
+    new = x.new_empty if problem.lengths is None else x.new_zeros
+    results = {"y": new(steps, rows, w.hh.shape[1]), "hn": x.new_empty(rows, w.hh.shape[1])}
+    if problem.cell == "lstm":
+        results["cn"] = x.new_empty(rows, units)
+    extra: dict[str, Tensor] = {}
+    if keep:
+        new = new if problem.trace else x.new_empty
+        into = results if problem.trace else extra
+        into["kept"] = new(steps, rows, wide)
+        if problem.cell == "lstm":
+            into["cells"] = new(steps, rows, units)
+        if w.norm_ih is not None:
+            extra["share_x"] = x.new_empty(steps, rows, gates)
+            extra["share_h"] = x.new_empty(steps, rows, gates)
+    return results, extra
+
+
+def _arguments(problem: Problem) -> dict[str, Array | None]:
+    """A problem as the engine's arguments."""
+    arrays: dict[str, Array | None] = dict(
+        zip(_names(problem), map(_array, problem.tensors()), strict=True)
+    )
+    if problem.reset is None:
+        arrays["restart_h"] = arrays["restart_c"] = None
+    else:
+        arrays["reset"] = problem.reset.contiguous().numpy()
+    if problem.lengths is not None:
+        lengths = problem.lengths.cpu().numpy().astype(np.int32)
+        order = np.argsort(-lengths, kind="stable").astype(np.int32)
+        arrays |= {"order": order, "length": lengths[order]}
+    arrays["mask"] = None if problem.mask is None else _array(problem.mask)
+    arrays |= dict(zip(("keep_h", "keep_c"), map(_array, problem.keep), strict=False))
+    return arrays
+
+
+def _names(problem: Problem) -> list[str]:
+    """The engine's names of `problem.tensors()`."""
+    state = ("h0", "c0")[: len(problem.state)]
+    restart = ("restart_h", "restart_c")[: len(problem.restart)]
+    present = problem.weights._asdict().items()
+    return [
+        "x",
+        *state,
+        *[_WEIGHTS.get(name, name) for name, part in present if part is not None],
+        *restart,
+    ]
+
+
+_WEIGHTS = {"ih": "w_ih", "hh": "w_hh", "bias_ih": "b_ih", "bias_hh": "b_hh", "hr": "w_hr"}
+
+
+def _array(tensor: Tensor) -> Array:
+    return tensor.detach().contiguous().numpy()
+
+
+def _gradients(
+    problem: Problem,
+    grads: Sequence[Tensor | None],
+    saved: dict[str, Tensor],
+    wanted: Sequence[str],
+) -> dict[str, Tensor]:
+    x, w = problem.x, problem.weights
+    steps, rows = x.shape[:2]
+    gates, outputs = w.hh.shape
+    units = gates // GATES[problem.cell]
+    named = dict(zip(_names(problem), problem.tensors(), strict=True))
+    found: dict[str, Tensor] = {}
+    for name in wanted:
+        # states gather sums, and of the input nothing beyond a row's end is written
+        sums = name.startswith(("h0", "c0", "restart")) or problem.lengths is not None
+        like = named[name]
+        found[name] = like.new_zeros(like.shape) if sums else like.new_empty(like.shape)
+    work = {"work_gates": x.new_empty(steps, rows, KEPT[problem.cell] * units)}
+    if w.norm_ih is not None:
+        work["work_share_h"] = x.new_empty(steps, rows, gates)
+    if w.hr is not None:
+        work["work_out"] = x.new_empty(steps, rows, units)
+        work["work_narrow"] = x.new_empty(steps, rows, outputs)
+    results = ["y", "hn", "cn"] if problem.cell == "lstm" else ["y", "hn"]
+    if problem.trace:
+        results += ["kept", "cells"] if problem.cell == "lstm" else ["kept"]
+    given = {
+        f"d_{name}": _array(grad)
+        for name, grad in zip(results, grads, strict=True)
+        if grad is not None
+    }
+    arrays = _arguments(problem)
+    engine.backward(
+        problem.cell,
+        problem.reverse,
+        torch.get_num_threads(),
+        **arrays,
+        **{name: tensor.detach().numpy() for name, tensor in saved.items()},
+        **given,
+        **{name: tensor.numpy() for name, tensor in work.items()},
+        **{f"d_{name}": tensor.numpy() for name, tensor in found.items()},
+    )
+    return found
+
+
+def _differentiable(
+    problem: Problem,
+    gradients: Any,
+    grads: Sequence[Tensor | None],
+    saved: dict[str, Tensor],
+) -> Sequence[Tensor | None]:
+    """Through the reference, whose results come in another order: see `solve`."""
+    y, *rest = grads
+    size = len(problem.state)
+    state = rest[:size]
+    if problem.trace:
+        kept, *cells = rest[size:]
+        width = problem.weights.hh.shape[0]
+        gates = None if kept is None else kept[..., :width]
+        return gradients(problem, [y, *state, None, *cells, gates])
+    return gradients(problem, [y, *state])

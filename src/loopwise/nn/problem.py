@@ -1,0 +1,55 @@
+"""One recurrence as a value: all that a kernel needs to know."""
+
+from collections.abc import Iterator
+from itertools import repeat
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from loopwise.nn.reference import Hidden, Weights
+
+
+class Problem(NamedTuple):
+    """One layer, one direction, one batch."""
+
+    cell: str
+    """a key of `reference.STEPS`"""
+    x: Tensor
+    """[T, B, I]"""
+    state: Hidden
+    """before the first step, each [B, size]"""
+    weights: Weights
+    restart: Hidden
+    """what a reset row starts from, each [B, size]"""
+    lengths: Tensor | None = None
+    """[B] int"""
+    reset: Tensor | None = None
+    """[T, B] bool"""
+    reverse: bool = False
+    mask: Tensor | None = None
+    """recurrent dropout, [B, P]"""
+    keep: tuple[Tensor, ...] = ()
+    """zoneout, each [T, B, size]"""
+    trace: bool = False
+    """whether to return the states and gates of every step"""
+
+    def tensors(self) -> list[Tensor]:
+        """The tensors that have gradients, in a fixed order."""
+        weights = [tensor for tensor in self.weights if tensor is not None]
+        return [self.x, *self.state, *weights, *self.restart]
+
+    def over(self, tensors: Iterator[Tensor]) -> "Problem":
+        """The same problem over other tensors, given in the order of `tensors`."""
+        return self._replace(
+            x=next(tensors),
+            state=tuple(next(tensors) for _ in self.state),
+            weights=Weights._make(
+                None if part is None else next(tensors) for part in self.weights
+            ),
+            restart=tuple(next(tensors) for _ in self.restart),
+        )
+
+    def without_tensors(self) -> "Problem":
+        """The same over empty tensors, for those who keep the tensors themselves."""
+        return self.over(repeat(torch.empty(0)))
