@@ -70,10 +70,14 @@ INLINE void lstm(const Recurrence& p, const Now& now, int u, int n) {
   store(now.out + u, load(now.kept + 3 * p.H + u, n) * tanh(fresh), n);
 }
 
-INLINE void activate(const Recurrence& p, const Now& now, int u, int n) {
-  if (p.cell == loopwise::LSTM) lstm(p, now, u, n);
-  else if (p.cell == loopwise::GRU) gru(p, now, u, n);
-  else rnn(p, now, u, n);
+// Units u0 to u1.
+INLINE void activate(const Recurrence& p, const Now& now, int u0, int u1) {
+  for (int u = u0; u < u1; u += WIDTH) {
+    int n = u1 - u < WIDTH ? u1 - u : WIDTH;
+    if (p.cell == loopwise::LSTM) lstm(p, now, u, n);
+    else if (p.cell == loopwise::GRU) gru(p, now, u, n);
+    else rnn(p, now, u, n);
+  }
 }
 
 // One row at one step, backwards.

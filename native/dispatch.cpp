@@ -19,10 +19,10 @@ struct Candidate {
   bool present;
 };
 
-const Kernels& choose() {
+std::vector<Candidate> candidates() {  // the best first
 #if defined(__x86_64__)
   __builtin_cpu_init();
-  const Candidate candidates[] = {
+  return {
       {&loopwise_avx512::kernels, __builtin_cpu_supports("avx512f") &&
                                       __builtin_cpu_supports("avx512bw") &&
                                       __builtin_cpu_supports("avx512dq") &&
@@ -31,25 +31,32 @@ const Kernels& choose() {
       {&loopwise_baseline::kernels, true},
   };
 #else
-  const Candidate candidates[] = {{&loopwise_baseline::kernels, true}};
+  return {{&loopwise_baseline::kernels, true}};
 #endif
-  const char* asked = std::getenv("LOOPWISE_ISA");
-  if (!asked || !*asked) {
-    for (const Candidate& candidate : candidates)
-      if (candidate.present) return *candidate.kernels;
+}
+
+const Kernels& choose() {
+  const char* given = std::getenv("LOOPWISE_ISA");
+  const std::string asked = given ? given : "";
+  std::string known, here;
+  for (const Candidate& candidate : candidates()) {
+    const std::string name = candidate.kernels->name;
+    if (candidate.present && (asked.empty() || asked == name)) return *candidate.kernels;
+    known += (known.empty() ? "" : ", ") + name;
+    if (candidate.present) here += (here.empty() ? "" : ", ") + name;
   }
-  std::string known;
-  for (const Candidate& candidate : candidates) {
-    if (asked == std::string(candidate.kernels->name)) {
-      if (candidate.present) return *candidate.kernels;
-      throw std::runtime_error(std::string("LOOPWISE_ISA=") + asked + ": this machine lacks it");
-    }
-    known += (known.empty() ? "" : ", ") + std::string(candidate.kernels->name);
-  }
-  throw std::runtime_error(std::string("LOOPWISE_ISA=") + asked + ": expected one of " + known);
+  throw std::runtime_error("LOOPWISE_ISA='" + asked + "': expected one of " + known +
+                           "; this machine offers " + here);
 }
 
 }  // namespace
+
+std::vector<std::string> offered() {
+  std::vector<std::string> names;
+  for (const Candidate& candidate : candidates())
+    if (candidate.present) names.push_back(candidate.kernels->name);
+  return names;
+}
 
 const Kernels& kernels() {
   static const Kernels& chosen = choose();

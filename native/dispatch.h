@@ -1,6 +1,9 @@
 // Which kernels this machine runs.
 #pragma once
 
+#include <string>
+#include <vector>
+
 #include "recurrence.h"
 
 namespace loopwise {
@@ -8,5 +11,8 @@ namespace loopwise {
 // The kernels for the best instruction set of this machine, or for the one that LOOPWISE_ISA names.
 // Throws std::runtime_error if that one is unknown, or the machine lacks it.
 const Kernels& kernels();
+
+// The instruction sets that this machine can be asked for, the best first.
+std::vector<std::string> offered();
 
 }  // namespace loopwise

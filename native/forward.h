@@ -3,10 +3,8 @@
 
 #include <omp.h>
 
-#include "cells.h"
 #include "memory.h"
-#include "norm.h"
-#include "product.h"
+#include "step.h"
 #include "walk.h"
 
 namespace LOOPWISE_ISA {
@@ -20,11 +18,11 @@ class Forward {
         norm(p.norm_ih != nullptr), projected(p.P != p.H), plan_(plan),
         ih_store_(Packed::size(p.I, p.H, G)), hh_store_(Packed::size(p.P, p.H, G)),
         hr_store_(projected ? Packed::size(p.H, p.P, 1) : 0),
-        bias_((size_t)p.H * (size_t)G + 16 * 64), h_((size_t)2 * p.B * p.P),
+        bias_(bias_size(p)), h_((size_t)2 * p.B * p.P),
         masked_(p.mask ? (size_t)2 * p.B * p.P : 0), c_(p.c0 ? (size_t)p.B * p.H : 0),
         out_((size_t)p.B * p.H), ih{ih_store_, p.I, p.H, G}, hh{hh_store_, p.P, p.H, G},
         hr{hr_store_, p.H, p.P, 1}, barrier_(plan.threads) {
-    pack_bias();
+    fill_bias(p, bias_);
   }
 
   // How many threads there really are.
@@ -88,20 +86,6 @@ class Forward {
     return steps < 1 ? 1 : steps > 64 ? 64 : steps;
   }
 
-  void pack_bias() {
-    float* to = bias_;
-    int n = ih.vectors();
-    for (int panel = 0; panel < ih.panels(); panel++)
-      for (int v = 0; v < n; v++)
-        for (int lane = 0; lane < WIDTH; lane++, to++) {
-          int unit = panel * ih.panel_units() + (G > 1 ? 0 : v * WIDTH) + lane;
-          if (unit >= p.H) { *to = 0; continue; }
-          int at = (G > 1 ? v * p.H : 0) + unit;
-          bool own = p.cell == GRU && v == 2;  // r gates the state's bias of n as well
-          *to = (p.b_ih ? p.b_ih[at] : 0) + (p.b_hh && !own ? p.b_hh[at] : 0);
-        }
-  }
-
   float* kept(int t, int r, int slot, const Scratch& s) const {
     return (p.kept ? p.kept + walk.at(t, r) * (size_t)(K * p.H)
                    : s.kept + (size_t)slot * (size_t)(K * p.H));
@@ -159,15 +143,10 @@ class Forward {
         int slot = (i - begin) * (s.r1 - s.r0) + r - s.r0;
         scratch.a[count] = p.x + walk.at(t, r) * p.I;
         scratch.c[count] = norm ? share_x(t, r, slot, scratch) : kept(t, r, slot, scratch);
-        if (p.cell == GRU && !norm) {
-          float* of_state = scratch.c[count] + 3 * p.H;
-          if (p.b_hh) copy(of_state, p.b_hh + 2 * p.H, s.u0, s.u1);
-          else memset(of_state + s.u0, 0, sizeof(float) * (size_t)(s.u1 - s.u0));
-        }
+        if (p.cell == GRU && !norm) start_share(p, scratch.c[count], s.u0, s.u1);
       }
     }
-    const ptrdiff_t H = p.H, far[4] = {0, H, 2 * H, 3 * H};
-    multiply(ih, first_panel(s), last_panel(s), count, scratch.a, scratch.c, far,
+    multiply(ih, first_panel(s), last_panel(s), count, scratch.a, scratch.c, Far(p.H).gates,
              norm ? ZERO : BIAS, bias_);
   }
 
@@ -178,23 +157,24 @@ class Forward {
       scratch.a[i] = fed(step, r);
       scratch.c[i] = norm ? share_h(t, r, slot + i, scratch) : kept(t, r, slot + i, scratch);
     }
-    const ptrdiff_t H = p.H;
     if (norm) {
-      const ptrdiff_t far[4] = {0, H, 2 * H, 3 * H};
-      multiply(hh, 0, hh.panels(), n, scratch.a, scratch.c, far, ZERO);
-      for (int r = s.r0; r < s.r0 + n; r++) normed_cell(step, t, r, slot + r - s.r0, scratch);
+      multiply(hh, 0, hh.panels(), n, scratch.a, scratch.c, Far(p.H).gates, ZERO);
+      for (int r = s.r0; r < s.r0 + n; r++) {
+        int i = slot + r - s.r0;
+        normed_cell(p, share_x(t, r, i, scratch), share_h(t, r, i, scratch),
+                    row_now(step, t, r, kept(t, r, i, scratch)));
+      }
     } else {
-      const ptrdiff_t far[4] = {0, H, p.cell == GRU ? 3 * H : 2 * H, 3 * H};
+      const Far far(p.H, p.cell);
       int at_once = n == 1 ? hh.panels() : 1;  // gates that are fresh in the cache
       for (int i = first_panel(s), end; i < last_panel(s); i = end) {
         end = i + at_once < last_panel(s) ? i + at_once : last_panel(s);
-        multiply(hh, i, end, n, scratch.a, scratch.c, far, KEEP);
+        multiply(hh, i, end, n, scratch.a, scratch.c, far.gates, KEEP);
         int u0 = i * hh.panel_units(), u1 = end * hh.panel_units();
         if (u1 > p.H) u1 = p.H;
         for (int r = s.r0; r < s.r0 + n; r++) {
           Now now = row_now(step, t, r, scratch.c[r - s.r0]);
-          for (int u = u0; u < u1; u += WIDTH)
-            activate(p, now, u, u1 - u < WIDTH ? u1 - u : WIDTH);
+          activate(p, now, u0, u1);
         }
       }
     }
@@ -207,7 +187,12 @@ class Forward {
     }
     int u0, u1;
     outputs(s, u0, u1);
-    for (int r = s.r0; r < s.r0 + n; r++) finish(step, t, r, u0, u1);
+    for (int r = s.r0; r < s.r0 + n; r++) {
+      size_t at = walk.at(t, r) * (size_t)p.P;
+      finish(projected ? h(step + 1, r) : out_ + (size_t)r * p.H, h(step, r),
+             p.keep_h ? p.keep_h + at : nullptr, h(step + 1, r), p.y + at, u0, u1);
+      feed(step + 1, r, u0, u1);
+    }
     leave(s, step, n);
     enter(s, step + 1, n);
   }
@@ -217,58 +202,6 @@ class Forward {
     return {kept_row, h(step, r), p.c0 ? c_ + (size_t)r * p.H : nullptr,
             p.cells ? p.cells + at * p.H : nullptr, p.keep_c ? p.keep_c + at * p.H : nullptr,
             out_ + (size_t)r * p.H};
-  }
-
-  // Layer norm of both shares and of the cell state needs whole rows.
-  void normed_cell(int step, int t, int r, int slot, const Scratch& s) {
-    const float *x = share_x(t, r, slot, s), *u = share_h(t, r, slot, s);
-    float* to = kept(t, r, slot, s);
-    int n = G * p.H, both = p.cell == GRU ? 2 * p.H : n;
-    Moments mx = moments(x, n), mu = moments(u, n);
-    for (int i = 0; i < n; i += WIDTH) {
-      // a vector may straddle gates; the GRU's third begins anew below
-      int lanes = n - i < WIDTH ? n - i : WIDTH;
-      Vec a = normed(x, mx, p.norm_ih, p.b_ih, i, lanes);
-      Vec b = normed(u, mu, p.norm_hh, p.b_hh, i, lanes);
-      if (i + lanes <= both) {
-        store(to + i, a + b, lanes);
-      } else {
-        for (int j = 0; j < lanes; j++) {
-          if (i + j < both) to[i + j] = a[j] + b[j];
-          else { to[i + j] = a[j]; to[i + j + p.H] = b[j]; }
-        }
-      }
-    }
-    Now now = row_now(step, t, r, to);
-    if (p.cell != loopwise::LSTM) {
-      for (int i = 0; i < p.H; i += WIDTH) activate(p, now, i, p.H - i < WIDTH ? p.H - i : WIDTH);
-      return;
-    }
-    for (int i = 0; i < p.H; i += WIDTH) {
-      int lanes = p.H - i < WIDTH ? p.H - i : WIDTH;
-      store(now.out + i, lstm_cell(p, now, i, lanes), lanes);
-    }
-    Moments mc = moments(now.out, p.H);
-    for (int i = 0; i < p.H; i += WIDTH) {
-      int lanes = p.H - i < WIDTH ? p.H - i : WIDTH;
-      Vec c = normed(now.out, mc, p.norm_c, p.norm_c_bias, i, lanes);
-      store(now.out + i, load(to + 3 * p.H + i, lanes) * tanh(c), lanes);
-    }
-  }
-
-  // From the new h to the state after the step and to the output.
-  void finish(int step, int t, int r, int u0, int u1) {
-    const float *from = projected ? h(step + 1, r) : out_ + (size_t)r * p.H, *old = h(step, r);
-    float *to = h(step + 1, r), *y = p.y + walk.at(t, r) * p.P;
-    const float* keep = p.keep_h ? p.keep_h + walk.at(t, r) * p.P : nullptr;
-    for (int u = u0; u < u1; u += WIDTH) {
-      int n = u1 - u < WIDTH ? u1 - u : WIDTH;
-      Vec v = load(from + u, n);
-      if (keep) v = zoned(load(keep + u, n), load(old + u, n), v);
-      store(to + u, v, n);
-      store(y + u, v, n);
-    }
-    feed(step + 1, r, u0, u1);
   }
 
   // Rows that have had their last step show their state.

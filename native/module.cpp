@@ -1,127 +1,27 @@
 // The Python module loopwise._native: checks what it is given, chooses the kernels.
 #include <nanobind/nanobind.h>
-#include <nanobind/stl/string.h>
+#include <nanobind/stl/shared_ptr.h>
+#include <nanobind/stl/vector.h>
 
-#include <cstdlib>
-#include <initializer_list>
-#include <string>
-#include <vector>
-
+#include "arrays.h"
 #include "dispatch.h"
-#include "recurrence.h"
-
-namespace nb = nanobind;
+#include "streams.h"
 
 namespace {
 
+using loopwise::Arrays;
+using loopwise::cell_of;
 using loopwise::Gradients;
+using loopwise::Model;
 using loopwise::Recurrence;
-
-std::string shape_text(const std::vector<Py_ssize_t>& shape) {
-  std::string text = "(";
-  for (size_t i = 0; i < shape.size(); i++)
-    text += (i ? ", " : "") + std::to_string(shape[i]);
-  return text + ")";
-}
-
-// Keyword arguments that are arrays. Their memory stays while this object lives.
-class Arrays {
- public:
-  explicit Arrays(const nb::kwargs& given) : given_(given) { views_.reserve(64); }
-  ~Arrays() {
-    for (Py_buffer& view : views_) PyBuffer_Release(&view);
-  }
-  Arrays(const Arrays&) = delete;
-  Arrays& operator=(const Arrays&) = delete;
-
-  // The memory of an argument, or null where it is absent or None. -1 in a shape is any size.
-  template <class T>
-  T* take(const char* name, const char* format, std::initializer_list<Py_ssize_t> shape) {
-    PyObject* object = PyDict_GetItemString(given_.ptr(), name);  // borrowed
-    if (!object || object == Py_None) return nullptr;
-    Py_buffer view;
-    int flags = PyBUF_C_CONTIGUOUS | PyBUF_FORMAT;
-    if (PyObject_GetBuffer(object, &view, flags) != 0) {
-      PyErr_Clear();
-      throw nb::type_error((std::string(name) + ": expected a C-contiguous array").c_str());
-    }
-    views_.push_back(view);
-    std::vector<Py_ssize_t> found(view.shape, view.shape + view.ndim);
-    std::string type = view.format ? view.format : "B";
-    if (type != format)
-      throw nb::type_error(
-          (std::string(name) + ": expected type '" + format + "', given '" + type + "'").c_str());
-    bool fits = found.size() == shape.size();
-    size_t i = 0;
-    for (Py_ssize_t n : shape) {
-      if (fits && n >= 0 && found[i] != n) fits = false;
-      i++;
-    }
-    if (!fits)
-      throw nb::value_error((std::string(name) + ": expected shape " +
-                             shape_text(std::vector<Py_ssize_t>(shape)) + ", given " +
-                             shape_text(found))
-                                .c_str());
-    return static_cast<T*>(view.buf);
-  }
-
-  float* floats(const char* name, std::initializer_list<Py_ssize_t> shape) {
-    return take<float>(name, "f", shape);
-  }
-  float* required(const char* name, std::initializer_list<Py_ssize_t> shape) {
-    float* p = floats(name, shape);
-    if (!p) throw nb::value_error((std::string(name) + ": is missing").c_str());
-    return p;
-  }
-  // Whether the numbers of an array take so many bytes each.
-  bool holds(const char* name, Py_ssize_t bytes) {
-    PyObject* object = PyDict_GetItemString(given_.ptr(), name);
-    Py_buffer view;
-    if (!object || PyObject_GetBuffer(object, &view, PyBUF_ND) != 0) {
-      PyErr_Clear();
-      return false;
-    }
-    Py_ssize_t size = view.itemsize;
-    PyBuffer_Release(&view);
-    return size == bytes;
-  }
-  // The size of one dimension of an array that must be there.
-  int extent(const char* name, int dimension) {
-    PyObject* object = PyDict_GetItemString(given_.ptr(), name);
-    Py_buffer view;
-    if (!object || PyObject_GetBuffer(object, &view, PyBUF_ND) != 0) {
-      PyErr_Clear();
-      throw nb::value_error((std::string(name) + ": expected an array").c_str());
-    }
-    Py_ssize_t n = dimension < view.ndim ? view.shape[dimension] : -1;
-    PyBuffer_Release(&view);
-    if (n < 0 || n > INT32_MAX)
-      throw nb::value_error((std::string(name) + ": has too few dimensions or is too large").c_str());
-    return static_cast<int>(n);
-  }
-
- private:
-  nb::kwargs given_;
-  std::vector<Py_buffer> views_;
-};
-
-int cell_of(const std::string& name) {
-  if (name == "rnn_tanh") return loopwise::RNN_TANH;
-  if (name == "rnn_relu") return loopwise::RNN_RELU;
-  if (name == "lstm") return loopwise::LSTM;
-  if (name == "gru") return loopwise::GRU;
-  throw nb::value_error(("cell: unknown: " + name).c_str());
-}
+using loopwise::require;
+using loopwise::Streams;
 
 // A recurrence, and how many rows are alive at each step.
 struct Request {
   Recurrence p = {};
   std::vector<int32_t> active;
 };
-
-void require(bool holds, const char* message) {
-  if (!holds) throw nb::value_error(message);
-}
 
 void read_lengths(Arrays& in, Request& request) {
   Recurrence& p = request.p;
@@ -181,20 +81,20 @@ void read(Request& request, Arrays& in, const std::string& cell, bool reverse, i
     p.norm_c_bias = in.floats("norm_c_bias", {H});
     require(!p.norm_c == !p.norm_ih, "norm_c: expected together with norm_ih");
     p.keep_c = in.floats("keep_c", {T, B, H});
-    p.cn = in.required("cn", {B, H});
-    p.cells = in.floats("cells", {T, B, H});
+    p.cn = in.required_result("cn", {B, H});
+    p.cells = in.result("cells", {T, B, H});
   }
   read_lengths(in, request);
   p.reset = in.take<const uint8_t>("reset", "?", {T, B});
   require(!p.reset || (p.restart_h && (!lstm || p.restart_c)), "reset: needs restart_h, restart_c");
   p.mask = in.floats("mask", {B, P});
   p.keep_h = in.floats("keep_h", {T, B, P});
-  p.y = in.required("y", {T, B, P});
-  p.hn = in.required("hn", {B, P});
-  p.kept = in.floats("kept", {T, B, K * H});
+  p.y = in.required_result("y", {T, B, P});
+  p.hn = in.required_result("hn", {B, P});
+  p.kept = in.result("kept", {T, B, K * H});
   require(!lstm || !p.kept == !p.cells, "kept and cells: give both or none");
-  p.share_x = in.floats("share_x", {T, B, gates});
-  p.share_h = in.floats("share_h", {T, B, gates});
+  p.share_x = in.result("share_x", {T, B, gates});
+  p.share_h = in.result("share_h", {T, B, gates});
 }
 
 void forward(const std::string& cell, bool reverse, int threads, const nb::kwargs& arrays) {
@@ -220,27 +120,27 @@ void backward(const std::string& cell, bool reverse, int threads, const nb::kwar
   g.cn = in.floats("d_cn", {B, H});
   g.kept = in.floats("d_kept", {T, B, K * H});
   g.cells = in.floats("d_cells", {T, B, H});
-  g.gates = in.required("work_gates", {T, B, K * H});
-  g.share_h = in.floats("work_share_h", {T, B, gates});
-  g.out = in.floats("work_out", {T, B, H});
-  g.narrow = in.floats("work_narrow", {T, B, P});
+  g.gates = in.required_result("work_gates", {T, B, K * H});
+  g.share_h = in.result("work_share_h", {T, B, gates});
+  g.out = in.result("work_out", {T, B, H});
+  g.narrow = in.result("work_narrow", {T, B, P});
   require(!p.norm_ih || g.share_h, "work_share_h: is missing");
   require(P == H || (g.out && g.narrow), "work_out, work_narrow: are missing");
-  g.x = in.floats("d_x", {T, B, I});
-  g.h0 = in.floats("d_h0", {B, P});
-  g.c0 = in.floats("d_c0", {B, H});
-  g.restart_h = in.floats("d_restart_h", {B, P});
-  g.restart_c = in.floats("d_restart_c", {B, H});
-  g.w_ih = in.floats("d_w_ih", {gates, I});
-  g.w_hh = in.floats("d_w_hh", {gates, P});
-  g.b_ih = in.floats("d_b_ih", {gates});
-  g.b_hh = in.floats("d_b_hh", {gates});
-  g.w_hr = in.floats("d_w_hr", {P, H});
-  g.peephole = in.floats("d_peephole", {3, H});
-  g.norm_ih = in.floats("d_norm_ih", {gates});
-  g.norm_hh = in.floats("d_norm_hh", {gates});
-  g.norm_c = in.floats("d_norm_c", {H});
-  g.norm_c_bias = in.floats("d_norm_c_bias", {H});
+  g.x = in.result("d_x", {T, B, I});
+  g.h0 = in.result("d_h0", {B, P});
+  g.c0 = in.result("d_c0", {B, H});
+  g.restart_h = in.result("d_restart_h", {B, P});
+  g.restart_c = in.result("d_restart_c", {B, H});
+  g.w_ih = in.result("d_w_ih", {gates, I});
+  g.w_hh = in.result("d_w_hh", {gates, P});
+  g.b_ih = in.result("d_b_ih", {gates});
+  g.b_hh = in.result("d_b_hh", {gates});
+  g.w_hr = in.result("d_w_hr", {P, H});
+  g.peephole = in.result("d_peephole", {3, H});
+  g.norm_ih = in.result("d_norm_ih", {gates});
+  g.norm_hh = in.result("d_norm_hh", {gates});
+  g.norm_c = in.result("d_norm_c", {H});
+  g.norm_c_bias = in.result("d_norm_c_bias", {H});
   nb::gil_scoped_release unlocked;
   loopwise::kernels().backward(p, g);
 }
@@ -252,9 +152,9 @@ void surprisal(int threads, float scale, const nb::kwargs& arrays) {
   s.classes = in.extent("logits", 1);
   s.bfloat16 = in.holds("logits", 2);
   s.logits = s.bfloat16 ? static_cast<void*>(in.take<uint16_t>("logits", "H", {s.rows, s.classes}))
-                        : in.required("logits", {s.rows, s.classes});
+                        : in.required_result("logits", {s.rows, s.classes});
   s.targets = in.take<const int64_t>("targets", "l", {s.rows});
-  s.nats = in.required("nats", {s.rows});
+  s.nats = in.required_result("nats", {s.rows});
   s.threads = threads < 1 ? 1 : threads;
   s.scale = scale;
   require(s.targets, "targets: is missing");
@@ -267,7 +167,8 @@ void surprisal(int threads, float scale, const nb::kwargs& arrays) {
 void activate(const std::string& function, const nb::kwargs& arrays) {
   Arrays in(arrays);
   int n = in.extent("x", 0);
-  float *x = in.required("x", {n}), *y = in.required("y", {n});
+  const float* x = in.required("x", {n});
+  float* y = in.required_result("y", {n});
   loopwise::kernels().activate(function == "tanh", x, y, n);
 }
 
@@ -280,5 +181,19 @@ NB_MODULE(_native, module) {
              nb::arg("arrays"));
   module.def("surprisal", &surprisal, nb::arg("threads"), nb::arg("scale"), nb::arg("arrays"));
   module.def("activate", &activate, nb::arg("function"), nb::arg("arrays"));
+  nb::class_<Model>(module, "Model")
+      .def(nb::init<const std::string&, nb::list, nb::dict>(), nb::arg("precision"),
+           nb::arg("layers"), nb::arg("ends"))
+      .def_prop_ro("state_size", &Model::state_size)
+      .def_prop_ro("bytes", &Model::bytes);
+  nb::class_<Streams>(module, "Streams")
+      .def(nb::init<std::shared_ptr<Model>, int>(), nb::arg("model"), nb::arg("capacity"))
+      .def("push", &Streams::push, nb::arg("x"))
+      .def("step", &Streams::step, nb::arg("ids"), nb::arg("x"))
+      .def("reset", &Streams::reset, nb::arg("stream") = 0)
+      .def("state", &Streams::state, nb::arg("stream") = 0)
+      .def("set_state", &Streams::set_state, nb::arg("state"), nb::arg("stream") = 0)
+      .def("__len__", &Streams::capacity);
   module.def("isa", [] { return loopwise::kernels().name; });
+  module.def("isas", &loopwise::offered);
 }

@@ -83,6 +83,8 @@ INLINE void pack_rows(const Packed& w, int p, const float* const* from) {
 
 enum Start { ZERO, KEEP, BIAS, ADD };  // what a product goes on from; ADD: is added to at its end
 
+static const float NO_BIAS[4 * WIDTH] = {};
+
 // What a tile works on: where its vectors go and come from.
 struct Target {
   ptrdiff_t column[4];
@@ -153,7 +155,7 @@ INLINE Target target(const Panels<W>& w, int p, const ptrdiff_t* far, Start star
     t.lanes[v] = w.lanes(p, v);
   }
   t.start = start;
-  t.bias = nullptr;
+  t.bias = NO_BIAS;
   return t;
 }
 
@@ -192,7 +194,7 @@ static void panels_times(const Panels<W>& w, int p0, int p1, int rows, const flo
     Target t[SPAN];
     for (int q = 0; q < span; q++) {
       t[q] = target(w, p + q, far, start);
-      t[q].bias = start == BIAS ? bias + (size_t)(p + q) * w.vectors() * WIDTH : nullptr;
+      if (start == BIAS) t[q].bias = bias + (size_t)(p + q) * w.vectors() * WIDTH;
     }
     if (span == SPAN && rows == 1) {
       row_times<N, SPAN>(w.panel(p), (size_t)w.K * N * WIDTH, w.K, a[0], c[0], t);
@@ -211,7 +213,7 @@ static void panels_times(const Panels<W>& w, int p0, int p1, int rows, const flo
 template <class W>
 static void multiply(const Panels<W>& w, int p0, int p1, int rows, const float* const* a,
                      float* const* c, const ptrdiff_t* far, Start start,
-                     const float* bias = nullptr) {
+                     const float* bias = NO_BIAS) {
   // all panels have the same number of vectors, but for the last of those without gates
   int whole = p1, last = w.vectors_of(p1 - 1);
   if (p1 <= p0) return;

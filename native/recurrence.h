@@ -67,11 +67,47 @@ struct Surprisal {
   float* nats;             // [rows]
 };
 
+enum Precision { FLOAT32, BFLOAT16 };  // of weights; all arithmetic is in float
+
+// A deployed layer, read forwards a step at a time. Of `p` sizes and small weights are used.
+struct StreamLayer {
+  Recurrence p;
+  const void *ih, *hh, *hr;      // weights as `pack` leaves them
+  const float* bias;             // both biases, as `pack_bias` leaves them
+  const float *keep_h, *keep_c;  // [P], [H] zoneout's expectation; may be null
+  bool residual;
+  size_t h, c;                   // where its state lies in that of a stream
+};
+
+// A deployed model: an embedding or plain input, layers, and maybe a linear head.
+struct StreamModel {
+  int precision, layers, inputs, outputs;
+  const StreamLayer* layer;
+  const float* embedding;  // [V, inputs]; null for plain input
+  const void* head;        // null without one
+  const float* head_bias;
+};
+
+// Some steps of some streams.
+struct StreamCall {
+  int steps, rows;
+  float* const* states;  // [rows]
+  const float** x;       // [steps * rows]; is written over
+  float** y;             // [steps * rows]
+  void* scratch;         // as many bytes as `stream_scratch` says
+};
+
 // The kernels of one instruction set.
 struct Kernels {
   const char* name;
   void (*forward)(const Recurrence&);
   void (*backward)(const Recurrence&, const Gradients&);
+  size_t (*packed_size)(int K, int units, int gates, int precision);  // bytes
+  void (*pack)(const float* w, int K, int units, int gates, int precision, void* to);
+  size_t (*bias_size)(const Recurrence&);  // numbers
+  void (*pack_bias)(const Recurrence&, float* to);
+  size_t (*stream_scratch)(const StreamModel&, int positions);
+  void (*stream)(const StreamModel&, const StreamCall&);
   void (*surprisal)(const Surprisal&);
   void (*activate)(int function, const float* x, float* y, ptrdiff_t n);  // 0 sigmoid, 1 tanh
 };
