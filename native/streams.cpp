@@ -243,51 +243,50 @@ nb::object Streams::step(nb::object ids, nb::object x) {
 // `rows` streams, one step each if there are many, else as many steps as x has rows.
 nb::object Streams::run(nb::handle x, int rows, bool many) {
   const StreamModel& plan = model_->plan();
-  const size_t inputs = static_cast<size_t>(plan.inputs);
-  const size_t outputs = static_cast<size_t>(plan.outputs);
   const bool tokens = model_->vocabulary() > 0;
+  if (tokens && !many && PyLong_CheckExact(x.ptr())) {  // one id, without an array around it
+    int overflow = 0;
+    const int64_t id = PyLong_AsLongLongAndOverflow(x.ptr(), &overflow);
+    return advance({nullptr, &id, 1, true}, 1, false);
+  }
   View view(x, "x");
   const int own = tokens ? 0 : 1;  // dimensions of one step's input
   const bool single = !many && view.dimensions() == own;
   if (!(single || view.dimensions() == own + 1) ||
       (!tokens && view.size(view.dimensions() - 1) != plan.inputs) ||
-      (many && view.size(0) != rows))
-    throw nb::value_error(
-        ("x: expected " +
-         (many ? std::to_string(rows) + (tokens ? " ids" : " rows") : std::string("one step or [n]")) +
-         (tokens ? "" : " of " + std::to_string(plan.inputs) + " numbers") + ", given shape " +
-         view.shape())
-            .c_str());
+      (many && view.size(0) != rows)) {
+    std::string wanted = many ? std::to_string(rows) : "one step or [n]";
+    if (!tokens) wanted += " of " + std::to_string(plan.inputs) + " numbers";
+    throw nb::value_error(("x: expected " + wanted + ", given shape " + view.shape()).c_str());
+  }
   if (!view.is(tokens ? "l" : "f"))
     throw nb::type_error(tokens ? "x: expected int64 token ids" : "x: expected float32");
   const size_t count = single ? 1 : static_cast<size_t>(view.size(0));
-  if (tokens)
-    for (size_t i = 0; i < count; i++) {
-      int64_t id = view.data<const int64_t>()[i];
-      if (id < 0 || id >= model_->vocabulary())
-        throw nb::value_error(("x: expected ids from 0 to " +
-                               std::to_string(model_->vocabulary() - 1) + ", given " +
-                               std::to_string(id))
-                                  .c_str());
-    }
-  nb::object result = single ? empty_floats(nb::int_(outputs))
-                             : empty_floats(nb::make_tuple(count, outputs));
+  if (tokens) return advance({nullptr, view.data<const int64_t>(), count, single}, rows, many);
+  return advance({view.data<const float>(), nullptr, count, single}, rows, many);
+}
+
+nb::object Streams::advance(const Input& input, int rows, bool many) {
+  const StreamModel& plan = model_->plan();
+  const size_t inputs = static_cast<size_t>(plan.inputs), count = input.count;
+  const size_t outputs = static_cast<size_t>(plan.outputs);
+  for (size_t i = 0; input.ids && i < count; i++)
+    if (input.ids[i] < 0 || input.ids[i] >= model_->vocabulary())
+      throw nb::value_error(("x: expected ids from 0 to " +
+                             std::to_string(model_->vocabulary() - 1) + ", given " +
+                             std::to_string(input.ids[i]))
+                                .c_str());
+  nb::object result = input.single ? empty_floats(nb::int_(outputs))
+                                   : empty_floats(nb::make_tuple(count, outputs));
   View out(result, "result", PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | PyBUF_WRITABLE);
   const size_t chunk = many ? static_cast<size_t>(rows) : CHUNK;
-  const int room = static_cast<int>(std::min(chunk, count));
-  if (room > room_) {
-    scratch_ = Aligned(kernels().stream_scratch(plan, room));
-    x_.resize(static_cast<size_t>(room));
-    y_.resize(static_cast<size_t>(room));
-    room_ = room;
-  }
+  make_room(static_cast<int>(std::min(chunk, count)));
   auto work = [&] {
     for (size_t begin = 0; begin < count; begin += chunk) {
       const size_t n = std::min(chunk, count - begin);
       for (size_t i = 0; i < n; i++) {
-        x_[i] = tokens ? plan.embedding +
-                             inputs * static_cast<size_t>(view.data<const int64_t>()[begin + i])
-                       : view.data<const float>() + (begin + i) * inputs;
+        x_[i] = input.ids ? plan.embedding + inputs * static_cast<size_t>(input.ids[begin + i])
+                          : input.numbers + (begin + i) * inputs;
         y_[i] = out.data<float>() + (begin + i) * outputs;
       }
       StreamCall call = {many ? 1 : static_cast<int>(n), many ? rows : 1, states_.data(),
@@ -302,6 +301,15 @@ nb::object Streams::run(nb::handle x, int rows, bool many) {
     work();
   }
   return result;
+}
+
+// Scratch for so many positions; it only grows.
+void Streams::make_room(int positions) {
+  if (positions <= room_) return;
+  scratch_ = Aligned(kernels().stream_scratch(model_->plan(), positions));
+  x_.resize(static_cast<size_t>(positions));
+  y_.resize(static_cast<size_t>(positions));
+  room_ = positions;
 }
 
 }  // namespace loopwise

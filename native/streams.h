@@ -77,14 +77,23 @@ class Streams {
 
  private:
   class Turn;
-  nb::object run(nb::handle x, int steps_or_rows, bool many);
+  // Steps' inputs: numbers or ids.
+  struct Input {
+    const float* numbers;
+    const int64_t* ids;
+    size_t count;
+    bool single;  // without the dimension of steps
+  };
+  nb::object run(nb::handle x, int rows, bool many);
+  nb::object advance(const Input& input, int rows, bool many);
+  void make_room(int positions);
   float* at(int stream) const;
   void check(int stream) const;
 
   std::shared_ptr<Model> model_;
   int capacity_;
   size_t stride_;
-  Aligned arena_, scratch_, pointers_;
+  Aligned arena_, scratch_;
   int room_ = 0;  // positions that the scratch has room for
   std::vector<float*> states_;
   std::vector<const float*> x_;

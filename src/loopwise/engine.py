@@ -1,6 +1,9 @@
 """The compiled engine, where this installation has it; its source is the folder ``native``."""
 
+from functools import cache
 from typing import Any
+
+from loopwise.errors import ConfigError
 
 try:
     from loopwise import _native
@@ -16,12 +19,22 @@ def available() -> bool:
 
 
 def isa() -> str:
-    """The instruction set in use: ``"baseline"``, ``"avx2"`` or ``"avx512"``.
+    """The instruction set in use: ``LOOPWISE_ISA``, else the best of `isas`.
+
+    Every function below needs it, and raises what this one raises.
 
     Raises:
-        RuntimeError: ``LOOPWISE_ISA`` names one that is unknown or that the machine lacks.
+        ConfigError: ``LOOPWISE_ISA`` names one that is unknown or that the machine lacks.
+        RuntimeError: this installation has no engine.
     """
     return _engine().isa()
+
+
+def isas() -> list[str]:
+    """The instruction sets that this machine offers, the best first, of ``"avx512"``, ``"avx2"``
+    and ``"baseline"``; none where this installation has no engine.
+    """
+    return [] if _native is None else _native.isas()
 
 
 def forward(cell: str, reverse: bool, threads: int, **arrays: Any) -> None:
@@ -56,12 +69,31 @@ def surprisal(threads: int, scale: float, **arrays: Any) -> None:
     _engine().surprisal(threads, scale, **arrays)
 
 
+def model(precision: str, layers: list[dict[str, Any]], ends: dict[str, Any]) -> Any:
+    """A deployed model with its weights packed; see `Model` in ``native/streams.h``.
+
+    Raises:
+        ValueError, TypeError: as `forward`.
+    """
+    return _engine().Model(precision, layers, ends)
+
+
+def streams(model: Any, capacity: int) -> Any:
+    """Streams of a `model`, each at its beginning; see `Streams` in ``native/streams.h``."""
+    return _engine().Streams(model, capacity)
+
+
 def activate(function: str, **arrays: Any) -> None:
     """Apply ``"sigmoid"`` or ``"tanh"`` as the kernels do: ``x`` [N] to ``y`` [N]."""
     _engine().activate(function, **arrays)
 
 
+@cache
 def _engine():
     if _native is None:
         raise RuntimeError(f"this installation has no native engine: {MISSING}")
+    try:
+        _native.isa()
+    except RuntimeError as error:
+        raise ConfigError(str(error)) from None
     return _native

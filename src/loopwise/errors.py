@@ -67,7 +67,7 @@ class TrainingError(LoopwiseError, RuntimeError):
     """A training that cannot go on; the message says at which step and why."""
 
 
-_EXTRAS = {
+EXTRAS = {
     "torch": "train",
     "lightning_fabric": "train",
     "filelock": "train",
@@ -75,6 +75,7 @@ _EXTRAS = {
     "pooch": "data",
     "tensorboard": "tensorboard",
 }
+"""Optional modules, and the extras of the package that bring them."""
 
 
 def missing_extra(error: ModuleNotFoundError, what: str) -> MissingExtraError:
@@ -87,7 +88,7 @@ def missing_extra(error: ModuleNotFoundError, what: str) -> MissingExtraError:
     Raises:
         ModuleNotFoundError: `error` itself, if no extra brings that module.
     """
-    extra = _EXTRAS.get((error.name or "").partition(".")[0])
+    extra = EXTRAS.get((error.name or "").partition(".")[0])
     if extra is None:
         raise error
     return MissingExtraError(extra, what)

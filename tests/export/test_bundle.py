@@ -62,7 +62,7 @@ def test_runtime_and_torch_agree_on_the_logits_of_a_sequence(cell, name, tmp_pat
     model = random_model(cell, **OPTIONS[name])
     ids = np.random.default_rng(0).integers(0, CODEC.size, (12, 3))
     with torch.no_grad():
-        expected = model(torch.from_numpy(ids)).logits.numpy()
+        expected = model.logits(torch.from_numpy(ids))[0].numpy()
     runtime = deployed(model, tmp_path)._model
     hidden, _ = runtime.hidden(ids, runtime.initial_state(3))
     np.testing.assert_allclose(runtime.logits(hidden), expected, rtol=1e-5, atol=1e-5)
@@ -73,7 +73,7 @@ def test_the_comparison_can_fail(tmp_path):
     runtime = deployed(model, tmp_path)._model
     with torch.no_grad():
         model.layers[1].bias_hh_l0[3] += 0.01
-        expected = model(torch.zeros(4, 1, dtype=torch.long)).logits.numpy()
+        expected = model.logits(torch.zeros(4, 1, dtype=torch.long))[0].numpy()
     hidden, _ = runtime.hidden(np.zeros((4, 1), int), runtime.initial_state(1))
     assert np.abs(runtime.logits(hidden) - expected).max() > 1e-4
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from loopwise.cli import config, data, evaluate, export, generate, score, train
+from loopwise.cli import config, data, doctor, evaluate, export, generate, score, train
 from loopwise.errors import LoopwiseError, missing_extra
 
 
@@ -17,7 +17,7 @@ class InOrder(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The names, as the help shows them."""
-        return ["train", "evaluate", "generate", "score", "export", "config", "data"]
+        return ["train", "evaluate", "generate", "score", "export", "config", "data", "doctor"]
 
 
 app = typer.Typer(
@@ -37,6 +37,7 @@ app.command()(score.score)
 app.command()(export.export)
 app.command()(config.config)
 app.command()(data.data)
+app.command()(doctor.doctor)
 
 
 def _print_version(wanted: bool) -> None:

@@ -15,9 +15,7 @@ LOGITS_AT_ONCE = 1 << 23
 """Logits that are in memory together; enough for products to run at full speed."""
 
 
-def linear_cross_entropy(
-    x: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor
-) -> Tensor:
+def linear_cross_entropy(x: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> Tensor:
     """``cross_entropy(linear(x, weight, bias), targets)``, summed over the targets.
 
     The engine takes the rows in chunks and finds the gradients in the same pass, so that the

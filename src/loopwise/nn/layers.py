@@ -9,13 +9,15 @@ from torch import Tensor, nn
 from loopwise.errors import ShapeError
 from loopwise.nn import parameters
 from loopwise.nn.autocast import autocast_active
-from loopwise.nn.problem import Problem
 from loopwise.nn.ops import recurrence
 from loopwise.nn.options import Extras, Options, make_options, rnn_kind
+from loopwise.nn.problem import Problem
 from loopwise.nn.reference import Hidden, Weights
 from loopwise.nn.stack import LayerInput, LayerResult, Stack, Trace
 from loopwise.nn.state import State, hidden
+from loopwise.nn.streaming import open_streams
 from loopwise.runtime.shapes import INITIAL
+from loopwise.runtime.stream import Stream
 
 
 class Layer(Stack):
@@ -44,14 +46,14 @@ class Layer(Stack):
         self.input_size, self.hidden_size = options.input_size, options.hidden_size
         self.bias, self.proj_size = options.bias, options.proj_size
         for index in range(num_layers * self.num_directions):
-            parameters.register(self, self._options(index), self._suffix(index), device, dtype)
+            parameters.register(self, self.layer_options(index), self._suffix(index), device, dtype)
         self._register_initial_state(device, dtype)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Draw all weights anew: torch's distribution, then what ``init`` and the like ask for."""
         for index in range(self.num_layers * self.num_directions):
-            parameters.reset(self, self._options(index), self._suffix(index))
+            parameters.reset(self, self.layer_options(index), self._suffix(index))
         if self.options.learn_initial_state:
             for name in self._initial_names():
                 nn.init.zeros_(getattr(self, name))
@@ -79,7 +81,23 @@ class Layer(Stack):
 
     def weights(self, index: int) -> Weights:
         """The live weights of layer ``index // D`` in direction ``index % D``."""
-        return parameters.weights(self, self._options(index), self._suffix(index))
+        return parameters.weights(self, self.layer_options(index), self._suffix(index))
+
+    def stream(self, streams: int = 1, *, dtype: str = "float32") -> Stream:
+        """Streams over NumPy arrays, with the weights as they are now.
+
+        Args:
+            streams: how many; they share the weights.
+            dtype: of the weights, ``"float32"`` or ``"bfloat16"``, which halves what a step reads.
+
+        Returns:
+            An object whose ``push(x)`` takes [I] or [n, I] and returns [P] or [n, P], as the layer
+            in evaluation mode would.
+
+        Raises:
+            ConfigError: a bidirectional layer, no number of streams, or a type that is not there.
+        """
+        return open_streams(self, streams, dtype)
 
     def extra_repr(self) -> str:
         """The arguments that differ from their defaults."""
@@ -162,7 +180,7 @@ class Layer(Stack):
         """The state as `torch.nn` shows it: a pair for the LSTM, one tensor for the others."""
         return state if self.options.cell == "lstm" else state[0]
 
-    def _options(self, index: int) -> Options:
+    def layer_options(self, index: int) -> Options:
         """The options of one layer, whose input is the layer below."""
         return self.options if index < self.num_directions else self._upper_options
 

@@ -13,9 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from loopwise.nn import native
 from loopwise.nn.autocast import autocast_active
 from loopwise.nn.backend import current_backend
-from loopwise.nn import native
 from loopwise.nn.kernels import compute, compute_step
 from loopwise.nn.problem import Problem
 from loopwise.nn.reference import Hidden, Scan, Weights

@@ -44,9 +44,7 @@ class Problem(NamedTuple):
         return self._replace(
             x=next(tensors),
             state=tuple(next(tensors) for _ in self.state),
-            weights=Weights._make(
-                None if part is None else next(tensors) for part in self.weights
-            ),
+            weights=Weights._make(None if part is None else next(tensors) for part in self.weights),
             restart=tuple(next(tensors) for _ in self.restart),
         )
 

@@ -1,4 +1,4 @@
-"""Text from a session, piece by piece."""
+"""Text from a stream, piece by piece."""
 
 from collections.abc import Iterable, Iterator
 
@@ -7,11 +7,11 @@ import numpy as np
 from loopwise.codec.sampling import Sampling
 from loopwise.codec.search import sample
 from loopwise.codec.text import TextCodec
-from loopwise.runtime.session import Session
+from loopwise.runtime.stream import Stream
 
 
 def sample_pieces(
-    session: Session,
+    stream: Stream,
     codec: TextCodec,
     prompt: str,
     length: int,
@@ -20,7 +20,7 @@ def sample_pieces(
     """Continue a text by tokens drawn from the model; the unknown token is never drawn.
 
     Args:
-        session: it reads the prompt, or ``codec.start`` where that holds no token, from its state.
+        stream: it reads the prompt, or ``codec.start`` where that holds no token, from its state.
         codec: the model's codec.
         prompt: the text before; it is not repeated.
         length: number of tokens.
@@ -34,7 +34,7 @@ def sample_pieces(
     rng = np.random.default_rng(sampling.seed)
     unread = ids if len(ids) else [codec.start]
     for _ in range(length):
-        logits = session.feed(unread)
+        logits = stream.feed(unread)
         if codec.unknown is not None:
             logits[codec.unknown] = -np.inf
         token = sample(logits, sampling, rng)

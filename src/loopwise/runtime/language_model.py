@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from typing import Any, Unpack
 
+from loopwise import engine
 from loopwise.codec.corpus import Source
 from loopwise.codec.metrics import TextScore, perplexity
 from loopwise.codec.numbers import is_integer
@@ -19,11 +20,18 @@ from loopwise.runtime.description import parse_description
 from loopwise.runtime.generation import sample_pieces, until
 from loopwise.runtime.modules import Ids, LanguageModel
 from loopwise.runtime.scoring import TokenScore
-from loopwise.runtime.session import Session
+from loopwise.runtime.steps import (
+    NumpySteps,
+    Steps,
+    engine_takes,
+    pack_language_model,
+    require_precision,
+)
+from loopwise.runtime.stream import Stream, TokenIds, require_streams
 
 
 class LoadedLanguageModel:
-    """A language model with its codec. It holds no state: every call and every session has its own.
+    """A language model with its codec. It holds no state: every call and every stream has its own.
 
     Args:
         bundle: of the task ``"language-model"``.
@@ -45,6 +53,7 @@ class LoadedLanguageModel:
             )
         self.bundle = bundle
         self._model = LanguageModel(description, bundle.tensors)
+        self._packed: dict[str, Any] = {}  # by type of the weights, made when first asked for
 
     @property
     def info(self) -> dict[str, Any]:
@@ -55,9 +64,20 @@ class LoadedLanguageModel:
         """Write the bundle to a file; raises BundleError if that cannot be done."""
         write_bundle(path, self.bundle)
 
-    def stream(self) -> Session:
-        """A new session at the beginning of a text, before any token."""
-        return Session(self._model, self.bundle)
+    def stream(self, streams: int = 1, *, dtype: str = "float32") -> Stream:
+        """New streams at the beginning of a text, before any token.
+
+        Args:
+            streams: how many; they share the weights.
+            dtype: of the weights, ``"float32"`` or ``"bfloat16"``, which halves what a step reads.
+
+        Raises:
+            ConfigError: no number of streams, or a type that is not there.
+        """
+        layers = self._model.description.layers
+        steps = self._steps(require_streams(streams), dtype)
+        inputs = TokenIds(self._model.description.vocabulary)
+        return Stream(steps, inputs, layers, self._model.dtype, self.bundle.fingerprint)
 
     def generate(
         self,
@@ -146,6 +166,19 @@ class LoadedLanguageModel:
             raise DataError("perplexity of no tokens: give at least one text that is not empty")
         nats = -math.fsum(scoring.score_ids(self._model, self.codec.start, ids))
         return perplexity(nats / tokens)
+
+    def _steps(self, streams: int, dtype: str) -> Steps:
+        model = self._model
+        require_precision(dtype)
+        if engine_takes(model.description.layers, self.bundle.tensors):
+            if dtype not in self._packed:
+                self._packed[dtype] = pack_language_model(
+                    model.description, self.bundle.tensors, dtype
+                )
+            return engine.streams(self._packed[dtype], streams)
+        if dtype != "float32":
+            raise ConfigError(f"dtype={dtype!r}: needs the native engine (see loopwise doctor)")
+        return NumpySteps(model.description.layers, model.initial_state(), model.read, streams)
 
     def _encode_all(self, texts: Texts) -> list[Ids]:
         return [self._encode(text) for text in list_texts(texts, "texts")]

@@ -128,7 +128,7 @@ class LanguageModel:
     def __init__(self, description: LanguageModelDescription, tensors: Mapping[str, NDArray[Any]]):
         dtype = np.result_type(np.float32, *tensors.values())
         arrays = {name: np.asarray(tensor, dtype) for name, tensor in tensors.items()}
-        self.description = description
+        self.description, self.dtype = description, dtype
         self.embedding = Embedding(arrays["embedding.weight"])
         self.stack = Stack(description.layers, _below(arrays, "layers."))
         weight = arrays["embedding.weight" if description.tied else "head.weight"]
@@ -145,6 +145,11 @@ class LanguageModel:
             DataError: an id that is not in the vocabulary.
         """
         return self.stack.forward(self.embedding(ids), state)
+
+    def read(self, ids: Ids, state: State) -> tuple[Array, State]:
+        """The logits [T, B, V] of what follows ids [T, B], and the state after them."""
+        hidden, state = self.hidden(ids, state)
+        return self.logits(hidden), state
 
     def logits(self, hidden: Array) -> Array:
         """Logits [..., V] of the token that follows each of the outputs [..., S]."""

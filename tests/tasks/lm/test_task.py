@@ -58,8 +58,10 @@ def test_the_loss_of_a_window_is_cross_entropy_plus_penalties():
     torch.manual_seed(5)
     step = task.loss(task.model, window, None)
     torch.manual_seed(5)
-    reading = task.model(window.inputs)
-    chosen = reading.logits.log_softmax(-1).gather(-1, window.targets[..., None])
+    reading = task.model(window.inputs, window.targets)
+    torch.manual_seed(5)
+    logits, _ = task.model.logits(window.inputs)
+    chosen = logits.log_softmax(-1).gather(-1, window.targets[..., None])
     ar = 2 * (reading.dropped**2).mean()
     tar = 3 * (reading.output.diff(dim=0) ** 2).mean()
     torch.testing.assert_close(step.loss, -chosen.mean())
@@ -101,7 +103,7 @@ def test_validation_in_several_lanes_is_the_score_of_parts_read_alone():
     nats = 0.0
     for lane in range(3):
         part = torch.from_numpy(text[lane * length : (lane + 1) * length + 1]).long()
-        logits = task.model.eval()(part[:-1, None]).logits[:, 0]
+        logits = task.model.eval().logits(part[:-1, None])[0][:, 0]
         nats += torch.nn.functional.cross_entropy(logits, part[1:], reduction="sum").item()
     assert validate(task)["loss"] == pytest.approx(nats / (3 * length), abs=1e-5)
 

@@ -5,7 +5,6 @@ Krause et al. 2018, arXiv:1709.07432, section 4, with plain gradient descent.
 
 import numpy as np
 import torch
-from torch.nn import functional
 
 from loopwise.codec.corpus import Source
 from loopwise.codec.metrics import TextScore, score_of
@@ -56,12 +55,11 @@ class DynamicEvaluation:
         state: State | None = None
         nats = 0.0
         for at in range(0, len(targets), self.window):
-            reading = self.model(inputs[at : at + self.window, None], state)
-            expected = targets[at : at + self.window]
-            loss = functional.cross_entropy(reading.logits[:, 0], expected)
-            nats += float(loss.detach()) * len(expected)
+            expected = targets[at : at + self.window, None]
+            reading = self.model(inputs[at : at + self.window, None], expected, state)
+            nats += float(reading.nats.detach())
             state = detach(reading.state)
-            self._learn(loss)
+            self._learn(reading.nats / len(expected))
         return score_of(self.codec, source, targets.numpy(), nats)
 
     def _learn(self, loss: torch.Tensor) -> None:

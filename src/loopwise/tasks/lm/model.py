@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from loopwise.nn.cross_entropy import linear_cross_entropy
 from loopwise.nn.layers import GRU, LSTM, RNN, Layer
 from loopwise.nn.options import Extras
 from loopwise.nn.regularize import drop_embeddings, locked_dropout
@@ -19,8 +20,8 @@ from loopwise.tasks.lm.config import ModelConfig
 class Reading(NamedTuple):
     """What the model makes of a window."""
 
-    logits: Tensor
-    """[T, B, V]"""
+    nats: Tensor
+    """sum of the targets' surprisals, a scalar in float32"""
     state: State
     """one entry a layer, to be carried on"""
     output: Tensor
@@ -66,13 +67,25 @@ class RecurrentLanguageModel(nn.Module):
         )
         self._initialise(config.init_scale)
 
-    def forward(self, ids: Tensor, state: State | None = None) -> Reading:
-        """Read a window.
+    def forward(self, ids: Tensor, targets: Tensor, state: State | None = None) -> Reading:
+        """Read a window and compare it with what follows. All of its logits are never in memory.
 
         Args:
             ids: [T, B] token ids.
+            targets: [T, B] the tokens that follow them.
             state: from the window before; None at the beginning of a text.
         """
+        x, dropped, after = self._read(ids, state)
+        weight = self.head.weight_of(self.embedding.weight)
+        nats = linear_cross_entropy(dropped, weight, self.head.bias, targets)
+        return Reading(nats, after, x, dropped)
+
+    def logits(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
+        """The logits [T, B, V] of what follows each of the ids, and the state after the window."""
+        _, dropped, after = self._read(ids, state)
+        return self.head(dropped, self.embedding.weight), after
+
+    def _read(self, ids: Tensor, state: State | None) -> tuple[Tensor, Tensor, State]:
         x = drop_embeddings(self.embedding, ids, self.dropouts.embedding, self.training)
         x = self._drop(x, self.dropouts.input)
         carried: Sequence[State | None] = (
@@ -86,8 +99,7 @@ class RecurrentLanguageModel(nn.Module):
                 y = y + x
             x = y if number == last else self._drop(y, self.dropouts.hidden)
             states.append(after)
-        dropped = self._drop(x, self.dropouts.output)
-        return Reading(self.head(dropped, self.embedding.weight), tuple(states), x, dropped)
+        return x, self._drop(x, self.dropouts.output), tuple(states)
 
     def _drop(self, x: Tensor, p: float) -> Tensor:
         if self.dropouts.locked:
@@ -119,7 +131,11 @@ class Head(nn.Module):
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         """[..., H] to [..., V]."""
-        return functional.linear(x, embedding if self.weight is None else self.weight, self.bias)
+        return functional.linear(x, self.weight_of(embedding), self.bias)
+
+    def weight_of(self, embedding: Tensor) -> Tensor:
+        """Its weight [V, H], which may be the embedding's."""
+        return embedding if self.weight is None else self.weight
 
 
 def describe(config: ModelConfig, vocabulary: int) -> LanguageModelDescription:

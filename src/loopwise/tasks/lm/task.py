@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 
 from loopwise.errors import DataError
 from loopwise.export.bundle import to_bundle
@@ -59,8 +58,8 @@ class LanguageModelling:
 
     def loss(self, model: nn.Module, batch: Window, state: State | None) -> StepLoss:
         """Mean surprisal of the window's tokens in nats, and the activation penalties apart."""
-        reading: Reading = model(batch.inputs, state)
-        loss = _surprisal(reading.logits, batch.targets)
+        reading: Reading = model(batch.inputs, batch.targets, state)
+        loss = reading.nats / batch.targets.numel()
         ar, tar = self.config.model.ar, self.config.model.tar
         penalty = None
         if ar or tar:
@@ -81,11 +80,10 @@ class LanguageModelling:
         nats, count = 0.0, 0
         while lanes.epoch == 0:
             window = lanes.next()
-            reading: Reading = model(window.inputs.to(device), state)
+            reading: Reading = model(window.inputs.to(device), window.targets.to(device), state)
             state = reading.state
-            tokens = window.targets.numel()
-            nats += float(_surprisal(reading.logits, window.targets.to(device))) * tokens
-            count += tokens
+            nats += float(reading.nats)
+            count += window.targets.numel()
         loss = nats / count
         characters = self.corpus.valid_characters / len(self.corpus.valid)
         self._metrics = {
@@ -129,7 +127,3 @@ class TextLanes(Lanes):
                 "the checkpoint was trained on other tokens: continue with the same text and the "
                 "same data.unit, data.vocab_size and data.min_count"
             )
-
-
-def _surprisal(logits: Tensor, targets: Tensor) -> Tensor:
-    return functional.cross_entropy(logits.flatten(0, 1).float(), targets.flatten())

@@ -1,0 +1,170 @@
+"""Streams of the engine: equal to NumPy's, to themselves however they are fed, flat in memory."""
+
+import gc
+import resource
+import threading
+
+import numpy as np
+import pytest
+
+from loopwise import engine
+from loopwise.errors import ConfigError, DataError
+from loopwise.runtime import language_model, steps
+from loopwise.runtime.bundle import Bundle
+from loopwise.runtime.description import parse_description
+from loopwise.runtime.language_model import LoadedLanguageModel
+from runtime.tiny import CELLS, CODECS, description, draw, layer
+
+pytestmark = pytest.mark.skipif(not engine.available(), reason="no native engine is installed")
+
+IDS = np.random.default_rng(1).integers(0, 256, 200)
+
+
+def single(cell="lstm", **options):
+    """Two layers in float32, which the engine takes; sizes that leave tiles and vectors unfilled."""
+    options |= {"learn_initial_state": True}
+    if "zoneout" in options and cell == "lstm":
+        options["zoneout"] = [options["zoneout"][0]] * 2
+    model = description(
+        layer(cell, input_size=20, hidden_size=37, **options),
+        layer(cell, input_size=37, hidden_size=37, **options | {"residual": True}),
+        vocabulary=256,
+    )
+    tensors = draw(parse_description(model).tensor_shapes(), scale=0.15)
+    return LoadedLanguageModel(
+        Bundle("language-model", model, CODECS["bytes"].to_json(), tensors, {})
+    )
+
+
+def in_numpy(model, ids, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(language_model, "engine_takes", lambda *_: False)
+        stream = model.stream()
+        assert isinstance(stream._steps, steps.NumpySteps)
+        return stream.push(ids)
+
+
+@pytest.mark.parametrize("options", [{}, {"layer_norm": True}, {"zoneout": [0.2]}], ids=str)
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_engine_equals_numpy(cell, options, monkeypatch):
+    model = single(cell=cell, **options)
+    stream = model.stream()
+    assert not isinstance(stream._steps, steps.NumpySteps)
+    np.testing.assert_allclose(
+        stream.push(IDS), in_numpy(model, IDS, monkeypatch), rtol=1e-5, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_cuts_change_no_bit(cell):
+    model = single(cell=cell)
+    whole = model.stream().push(IDS)
+    stream = model.stream()
+    np.testing.assert_array_equal([stream.push(int(i)) for i in IDS], whole)
+    stream.reset()
+    parts = [stream.push(part) for part in np.split(IDS, [1, 3, 70, 71, 140])]
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 6, 7, 8, 9, 17, 32])
+@pytest.mark.parametrize("cell", CELLS)
+def test_neighbours_change_no_bit(cell, count):
+    model = single(cell=cell)
+    alone = model.stream().push(IDS[:20])
+    many = model.stream(40)
+    rng = np.random.default_rng(count)
+    for t in range(20):
+        ids = rng.choice(39, count - 1, replace=False) if count > 1 else np.zeros(0, int)
+        at = int(rng.integers(0, count))
+        ids, x = np.insert(ids, at, 39), np.insert(rng.integers(0, 256, count - 1), at, IDS[t])
+        np.testing.assert_array_equal(many.step(ids, x)[at], alone[t])
+
+
+def test_bfloat16_weights_are_near():
+    model = single()
+    exact, near = model.stream().push(IDS), model.stream(dtype="bfloat16").push(IDS)
+    difference = np.abs(exact - near).max()
+    assert 0 < difference < 0.05
+    with pytest.raises(ConfigError, match=r"dtype='float16'.*float32, bfloat16"):
+        model.stream(dtype="float16")
+
+
+def test_states_are_the_streams_own():
+    model = single()
+    many = model.stream(3)
+    many.step([0, 2], [5, 7])
+    kept = many.snapshot(2)
+    first = many.step([2], [9])
+    many.restore(kept, 1)
+    np.testing.assert_array_equal(many.step([1], [9]), first)
+    many.reset(2)
+    np.testing.assert_array_equal(many.step([2], [5])[0], model.stream().push(5))
+    lone = model.stream()
+    lone.restore(kept)
+    np.testing.assert_array_equal(lone.push(9), first[0])
+
+
+@pytest.mark.parametrize(
+    ("streams", "x", "message"),
+    [
+        ([3], [1], "from 0 to 2"),
+        ([-1], [1], "from 0 to 2"),
+        ([1, 1], [1, 2], "once"),
+        ([0, 1], [1], "1 inputs"),
+        ([0], [256], "token id 256"),
+        ([[0]], [1], "inputs for streams"),
+    ],
+    ids=str,
+)
+def test_wrong_calls_leave_the_states(streams, x, message):
+    many = single().stream(3)
+    before = [many.snapshot(k) for k in range(3)]
+    with pytest.raises(DataError, match=message):
+        many.step(streams, x)
+    assert [many.snapshot(k) for k in range(3)] == before
+
+
+def test_streams_that_are_not_there():
+    many = single().stream(2)
+    for call in (many.reset, many.snapshot, lambda k: many.restore(many.snapshot(), k)):
+        with pytest.raises(DataError, match="expected 0 to 1"):
+            call(2)
+    with pytest.raises(ConfigError, match="streams=0"):
+        single().stream(0)
+
+
+def test_steps_leave_memory_flat():
+    stream = single().stream()
+    for i in range(1000):
+        stream.push(i % 256)
+    gc.collect()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for i in range(1_000_000):
+        stream.push(i & 255)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 1024  # KiB
+
+
+def test_many_threads_are_right_or_refused():
+    model = single()
+    alone = model.stream().push(IDS)
+    wrong, refused = [], []
+    shared = model.stream()
+
+    def own():
+        if not np.array_equal(model.stream().push(IDS), alone):
+            wrong.append("own")
+
+    def together():
+        for i in IDS:
+            try:
+                shared.push(np.full(64, i))
+            except RuntimeError as error:
+                refused.append(str(error))
+
+    threads = [threading.Thread(target=target) for target in [own, together] * 4]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+    assert all("another thread" in message for message in refused)
