@@ -1,5 +1,6 @@
 """The compiled engine, where this installation has it; its source is the folder ``native``."""
 
+import os
 from functools import cache
 from typing import Any
 
@@ -35,6 +36,14 @@ def isas() -> list[str]:
     and ``"baseline"``; none where this installation has no engine.
     """
     return [] if _native is None else _native.isas()
+
+
+def threads() -> int:
+    """Threads for work outside of torch: ``OMP_NUM_THREADS``, or one for each core allowed."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    if asked.isdecimal() and int(asked):
+        return int(asked)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def forward(cell: str, reverse: bool, threads: int, **arrays: Any) -> None:

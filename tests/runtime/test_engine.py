@@ -21,7 +21,7 @@ IDS = np.random.default_rng(1).integers(0, 256, 200)
 
 
 def single(cell="lstm", **options):
-    """Two layers in float32, which the engine takes; sizes that leave tiles and vectors unfilled."""
+    """Two layers in float32, as the engine takes them; sizes that leave tiles unfilled."""
     options |= {"learn_initial_state": True}
     if "zoneout" in options and cell == "lstm":
         options["zoneout"] = [options["zoneout"][0]] * 2

@@ -19,14 +19,9 @@ from loopwise.runtime.cache import NeuralCache
 from loopwise.runtime.description import parse_description
 from loopwise.runtime.generation import sample_pieces, until
 from loopwise.runtime.modules import Ids, LanguageModel
+from loopwise.runtime.native import engine_takes, pack_language_model, require_precision
 from loopwise.runtime.scoring import TokenScore
-from loopwise.runtime.steps import (
-    NumpySteps,
-    Steps,
-    engine_takes,
-    pack_language_model,
-    require_precision,
-)
+from loopwise.runtime.steps import NumpySteps, Steps
 from loopwise.runtime.stream import Stream, TokenIds, require_streams
 
 

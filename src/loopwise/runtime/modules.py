@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loopwise.errors import DataError
+from loopwise.runtime import native
 from loopwise.runtime.cells import Array, LayerState, make_cell, scan
 from loopwise.runtime.description import LanguageModelDescription, LayerDescription
 from loopwise.runtime.shapes import INITIAL
@@ -31,6 +32,8 @@ class Layer:
     """
 
     def __init__(self, description: LayerDescription, tensors: Mapping[str, Array]):
+        self._described, self._tensors = description, tensors
+        self._native = native.engine_takes([description], tensors)
         self._cell = make_cell(description, tensors)
         self._sizes = description.state_sizes
         self._dtype = tensors["weight_ih_l0"].dtype
@@ -53,6 +56,8 @@ class Layer:
         Returns:
             The outputs [T, B, S] and the state after the chunk.
         """
+        if self._native and x.size:
+            return native.read(self._described, self._tensors, x, state)
         return scan(self._cell, _rowwise(self._cell.input, x), state)
 
 

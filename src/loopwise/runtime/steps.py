@@ -3,37 +3,18 @@
 A stream's results do not depend on which others take part in a call.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from loopwise import engine
-from loopwise.errors import ConfigError
 from loopwise.runtime.cells import Array
-from loopwise.runtime.description import LanguageModelDescription, LayerDescription
+from loopwise.runtime.description import LayerDescription
 from loopwise.runtime.modules import CHUNK, State
-from loopwise.runtime.shapes import INITIAL
 
 LINE = 16
 """Numbers that fill a cache line; each part of a state begins at one."""
-
-PRECISIONS = ("float32", "bfloat16")
-
-_NAMES = {
-    "weight_ih_l0": "w_ih",
-    "weight_hh_l0": "w_hh",
-    "bias_ih_l0": "b_ih",
-    "bias_hh_l0": "b_hh",
-    "weight_hr_l0": "w_hr",
-    "weight_peephole_l0": "peephole",
-    "norm_weight_ih_l0": "norm_ih",
-    "norm_weight_hh_l0": "norm_hh",
-    "norm_weight_c_l0": "norm_c",
-    "norm_bias_c_l0": "norm_c_bias",
-}
-"""A layer's tensors, and the engine's names of them."""
 
 
 class Steps(Protocol):
@@ -137,66 +118,3 @@ class NumpySteps:
             rows[:, part] = array
         self._arena[ids] = rows
         return outputs[0] if len(outputs) == 1 else np.concatenate(outputs)
-
-
-def require_precision(precision: str) -> None:
-    """Raise ConfigError unless it is one of `PRECISIONS`."""
-    if precision not in PRECISIONS:
-        raise ConfigError(f"dtype={precision!r}: expected one of {', '.join(PRECISIONS)}")
-
-
-def engine_takes(layers: Sequence[LayerDescription], tensors: Mapping[str, Array]) -> bool:
-    """Whether the engine can run a model: all of it in float32, no projected GRU."""
-    return (
-        engine.available()
-        and all(tensor.dtype == np.float32 for tensor in tensors.values())
-        and not any(layer.cell == "gru" and layer.proj_size for layer in layers)
-    )
-
-
-def pack(
-    layers: Sequence[LayerDescription],
-    tensors: Mapping[str, Array],
-    ends: Mapping[str, Array],
-    precision: str = "float32",
-) -> Any:
-    """A model of the engine: weights packed once, for `engine.streams`.
-
-    Args:
-        layers: their descriptions.
-        tensors: theirs, as ``"n.name"``.
-        ends: of ``embedding`` [V, I], ``head`` [O, S] and ``head_bias`` [O] those that are there.
-        precision: of the weights, one of `PRECISIONS`.
-    """
-    packed: list[dict[str, Any]] = []
-    for n, layer in enumerate(layers):
-        own = {
-            name: np.ascontiguousarray(tensors[f"{n}.{key}"])
-            for key, name in _NAMES.items()
-            if f"{n}.{key}" in tensors
-        }
-        start = {
-            name: np.ascontiguousarray(tensors[f"{n}.{key}"][0])
-            for key, name in zip(INITIAL, ("h0", "c0"), strict=True)
-            if f"{n}.{key}" in tensors
-        }
-        cell = f"rnn_{layer.nonlinearity}" if layer.cell == "rnn" else layer.cell
-        zoneout = {"zoneout": tuple(layer.zoneout)} if any(layer.zoneout) else {}
-        packed.append({"cell": cell, "residual": layer.residual, **own, **start, **zoneout})
-    return engine.model(
-        precision, packed, {name: np.ascontiguousarray(array) for name, array in ends.items()}
-    )
-
-
-def pack_language_model(
-    description: LanguageModelDescription, tensors: Mapping[str, Array], precision: str
-) -> Any:
-    """A language model as `pack` makes it: ids in, logits out."""
-    head = "embedding.weight" if description.tied else "head.weight"
-    ends = {
-        "embedding": tensors["embedding.weight"],
-        "head": tensors[head],
-        "head_bias": tensors["head.bias"],
-    }
-    layers = {k.removeprefix("layers."): v for k, v in tensors.items() if k.startswith("layers.")}
-    return pack(description.layers, layers, ends, precision)

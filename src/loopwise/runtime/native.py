@@ -1,0 +1,118 @@
+"""Deployed models on the engine: whole chunks of a layer, and weights packed for streams."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from loopwise import engine
+from loopwise.errors import ConfigError
+from loopwise.runtime.cells import Array, LayerState
+from loopwise.runtime.description import LanguageModelDescription, LayerDescription
+from loopwise.runtime.shapes import INITIAL
+
+PRECISIONS = ("float32", "bfloat16")
+
+_NAMES = {
+    "weight_ih_l0": "w_ih",
+    "weight_hh_l0": "w_hh",
+    "bias_ih_l0": "b_ih",
+    "bias_hh_l0": "b_hh",
+    "weight_hr_l0": "w_hr",
+    "weight_peephole_l0": "peephole",
+    "norm_weight_ih_l0": "norm_ih",
+    "norm_weight_hh_l0": "norm_hh",
+    "norm_weight_c_l0": "norm_c",
+    "norm_bias_c_l0": "norm_c_bias",
+}
+"""A layer's tensors, and the engine's names of them."""
+
+
+def require_precision(precision: str) -> None:
+    """Raise ConfigError unless it is one of `PRECISIONS`."""
+    if precision not in PRECISIONS:
+        raise ConfigError(f"dtype={precision!r}: expected one of {', '.join(PRECISIONS)}")
+
+
+def engine_takes(layers: Sequence[LayerDescription], tensors: Mapping[str, Array]) -> bool:
+    """Whether the engine can run a model: all of it in float32, no projected GRU."""
+    return (
+        engine.available()
+        and all(tensor.dtype == np.float32 for tensor in tensors.values())
+        and not any(layer.cell == "gru" and layer.proj_size for layer in layers)
+    )
+
+
+def pack(
+    layers: Sequence[LayerDescription],
+    tensors: Mapping[str, Array],
+    ends: Mapping[str, Array],
+    precision: str = "float32",
+) -> Any:
+    """A model of the engine: weights packed once, for `engine.streams`.
+
+    Args:
+        layers: their descriptions.
+        tensors: theirs, as ``"n.name"``.
+        ends: of ``embedding`` [V, I], ``head`` [O, S] and ``head_bias`` [O] those that are there.
+        precision: of the weights, one of `PRECISIONS`.
+    """
+    packed: list[dict[str, Any]] = []
+    for n, layer in enumerate(layers):
+        below = {k.removeprefix(f"{n}."): v for k, v in tensors.items() if k.startswith(f"{n}.")}
+        own = _weights(below)
+        start = {
+            name: np.ascontiguousarray(below[key][0])
+            for key, name in zip(INITIAL, ("h0", "c0"), strict=True)
+            if key in below
+        }
+        zoneout = {"zoneout": tuple(layer.zoneout)} if any(layer.zoneout) else {}
+        packed.append({"cell": _cell(layer), "residual": layer.residual, **own, **start, **zoneout})
+    return engine.model(
+        precision, packed, {name: np.ascontiguousarray(array) for name, array in ends.items()}
+    )
+
+
+def pack_language_model(
+    description: LanguageModelDescription, tensors: Mapping[str, Array], precision: str
+) -> Any:
+    """A language model as `pack` makes it: ids in, logits out."""
+    head = "embedding.weight" if description.tied else "head.weight"
+    ends = {
+        "embedding": tensors["embedding.weight"],
+        "head": tensors[head],
+        "head_bias": tensors["head.bias"],
+    }
+    layers = {k.removeprefix("layers."): v for k, v in tensors.items() if k.startswith("layers.")}
+    return pack(description.layers, layers, ends, precision)
+
+
+def read(
+    layer: LayerDescription, tensors: Mapping[str, Array], x: Array, state: LayerState
+) -> tuple[Array, LayerState]:
+    """Run a layer that `engine_takes` over a chunk; see `loopwise.runtime.modules.Layer`."""
+    steps, rows = x.shape[:2]
+    y = np.empty((steps, rows, layer.output_size), np.float32)
+    after = tuple(np.empty((rows, size), np.float32) for size in layer.state_sizes)
+    named = {
+        **_weights(tensors),
+        **dict(zip(("h0", "c0"), map(np.ascontiguousarray, state), strict=False)),
+        **dict(zip(("hn", "cn"), after, strict=False)),
+    }
+    if any(layer.zoneout):
+        for name, p, size in zip(
+            ("keep_h", "keep_c"), layer.zoneout, layer.state_sizes, strict=False
+        ):
+            named[name] = np.full((steps, rows, size), p, np.float32)
+    engine.forward(_cell(layer), False, engine.threads(), x=np.ascontiguousarray(x), y=y, **named)
+    return y, after
+
+
+def _weights(tensors: Mapping[str, Array]) -> dict[str, Array]:
+    return {
+        name: np.ascontiguousarray(tensors[key]) for key, name in _NAMES.items() if key in tensors
+    }
+
+
+def _cell(layer: LayerDescription) -> str:
+    return f"rnn_{layer.nonlinearity}" if layer.cell == "rnn" else layer.cell
