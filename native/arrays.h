@@ -125,7 +125,8 @@ inline int cell_of(const std::string& name) {
   if (name == "rnn_relu") return loopwise::RNN_RELU;
   if (name == "lstm") return loopwise::LSTM;
   if (name == "gru") return loopwise::GRU;
-  throw nb::value_error(("cell: unknown: " + name).c_str());
+  throw nb::value_error(
+      ("cell: expected rnn_tanh, rnn_relu, lstm or gru, given " + name).c_str());
 }
 
 }  // namespace loopwise

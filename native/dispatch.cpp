@@ -8,6 +8,7 @@ namespace loopwise_baseline { extern const loopwise::Kernels kernels; }
 #if defined(__x86_64__)
 namespace loopwise_avx2 { extern const loopwise::Kernels kernels; }
 namespace loopwise_avx512 { extern const loopwise::Kernels kernels; }
+namespace loopwise_avx512vnni { extern const loopwise::Kernels kernels; }
 #endif
 
 namespace loopwise {
@@ -22,11 +23,12 @@ struct Candidate {
 std::vector<Candidate> candidates() {  // the best first
 #if defined(__x86_64__)
   __builtin_cpu_init();
+  const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                      __builtin_cpu_supports("avx512dq") &&
+                      __builtin_cpu_supports("avx512vl");
   return {
-      {&loopwise_avx512::kernels, __builtin_cpu_supports("avx512f") &&
-                                      __builtin_cpu_supports("avx512bw") &&
-                                      __builtin_cpu_supports("avx512dq") &&
-                                      __builtin_cpu_supports("avx512vl")},
+      {&loopwise_avx512vnni::kernels, avx512 && __builtin_cpu_supports("avx512vnni")},
+      {&loopwise_avx512::kernels, avx512},
       {&loopwise_avx2::kernels, __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")},
       {&loopwise_baseline::kernels, true},
   };

@@ -68,7 +68,7 @@ void read(Request& request, Arrays& in, const std::string& cell, bool reverse, i
   p.b_ih = in.floats("b_ih", {gates});
   p.b_hh = in.floats("b_hh", {gates});
   p.w_hr = in.floats("w_hr", {P, H});
-  require((P != H) <= (p.w_hr != nullptr), "w_hh: expected H columns where there is no w_hr");
+  require((P != H) == (p.w_hr != nullptr), "w_hr: expected where w_hh has not H columns, only there");
   require(P == H || p.cell != loopwise::GRU, "w_hr: the GRU has no projection here");
   p.norm_ih = in.floats("norm_ih", {gates});
   p.norm_hh = in.floats("norm_hh", {gates});
@@ -169,6 +169,7 @@ void activate(const std::string& function, const nb::kwargs& arrays) {
   int n = in.extent("x", 0);
   const float* x = in.required("x", {n});
   float* y = in.required_result("y", {n});
+  require(function == "sigmoid" || function == "tanh", "function: expected sigmoid or tanh");
   loopwise::kernels().activate(function == "tanh", x, y, n);
 }
 

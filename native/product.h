@@ -48,6 +48,39 @@ struct Panels {
 
 using Packed = Panels<float>;
 
+// Four weights of eight bits, for four neighbours in K: a panel of them has a quarter of the depth.
+struct Four {
+  int32_t bytes;
+};
+
+constexpr int quarters(int K) { return (K + 3) / 4; }
+
+// How weights of a type meet what they are multiplied with.
+template <class W>
+struct Arithmetic {
+  typedef float In;
+  typedef Vec Sum;
+  static INLINE_MEMBER Vec times(float a, const W* w, Vec sum) {
+    return fma(splat(a), load(w), sum);
+  }
+};
+
+template <>
+struct Arithmetic<Four> {
+  typedef int32_t In;  // four unsigned bytes, each 128 too large
+  typedef Int Sum;
+  static INLINE_MEMBER Int times(int32_t a, const Four* w, Int sum) {
+    return dot(sum, a, load_int((const int32_t*)w));
+  }
+};
+
+// What makes sums of eight-bit products the numbers they stand for.
+struct Scales {
+  const float* column;  // in panels, as a bias is
+  const int32_t* sums;  // of the weights of each column, 128 times
+  const float* row;     // of each row of inputs
+};
+
 // One number into a panel.
 INLINE void put(float* to, float x) { *to = x; }
 INLINE void put(uint16_t* to, float x) { store(to, splat(x), 1); }
@@ -91,44 +124,57 @@ struct Target {
   int lanes[4];
   Start start;
   const float* bias;  // per vector, WIDTH lanes each
+  Scales scales;      // of the first vector and the first row
 };
+
+INLINE Vec begin(const Target& t, int n, const float* c) {
+  if (t.start == KEEP) return load(c + t.column[n], t.lanes[n]);
+  return t.start == BIAS ? load(t.bias + n * WIDTH) : Vec{};
+}
+
+// Sums go on from what is there already; those of bytes are added to it once they are whole.
+INLINE void open(Vec& sum, const Target& t, int n, const float* c) { sum = begin(t, n, c); }
+INLINE void open(Int& sum, const Target&, int, const float*) { sum = Int{}; }
+
+INLINE Vec close(Vec sum, const Target&, int, int, const float*) { return sum; }
+INLINE Vec close(Int sum, const Target& t, int n, int m, const float* c) {
+  Int whole = sum - load_int(t.scales.sums + n * WIDTH);
+  Vec scale = load(t.scales.column + n * WIDTH) * t.scales.row[m];
+  return fma(__builtin_convertvector(whole, Vec), scale, begin(t, n, c));
+}
 
 // c[m] = start + a[m] * panel, for M rows and N vectors; a[m] is read with a stride of 1 (STEP 1),
 // or the rows lie side by side from a[0] (STEP M).
 template <int M, int N, int STEP, class W>
-INLINE void tile(const W* panel, int K, const float* const* a, float* const* c,
-                 const Target& t) {
-  Vec acc[M][N];
+INLINE void tile(const W* panel, int K, const typename Arithmetic<W>::In* const* a,
+                 float* const* c, const Target& t) {
+  typedef Arithmetic<W> By;
+  typename By::Sum acc[M][N];
   UNROLL for (int m = 0; m < M; m++) {
-    UNROLL for (int n = 0; n < N; n++) {
-      if (t.start == KEEP)
-        acc[m][n] = load(c[m] + t.column[n], t.lanes[n]);
-      else
-        acc[m][n] = t.start == BIAS ? load(t.bias + n * WIDTH) : Vec{};
-    }
+    UNROLL for (int n = 0; n < N; n++) open(acc[m][n], t, n, c[m]);
   }
-  const float* row[M];
+  const typename By::In* row[M];
   UNROLL for (int m = 0; m < M; m++) row[m] = STEP == 1 ? a[m] : a[0] + m;
   for (int k = 0; k < K; k++) {
-    Vec b[N];
-    UNROLL for (int n = 0; n < N; n++) b[n] = load(panel + (size_t)(k * N + n) * WIDTH);
     UNROLL for (int m = 0; m < M; m++) {
-      Vec s = splat(row[m][(ptrdiff_t)k * STEP]);
-      UNROLL for (int n = 0; n < N; n++) acc[m][n] = fma(s, b[n], acc[m][n]);
+      UNROLL for (int n = 0; n < N; n++)
+        acc[m][n] = By::times(row[m][(ptrdiff_t)k * STEP], panel + (size_t)(k * N + n) * WIDTH,
+                              acc[m][n]);
     }
   }
   UNROLL for (int m = 0; m < M; m++) {
     UNROLL for (int n = 0; n < N; n++) {
       float* to = c[m] + t.column[n];
-      if (t.start == ADD) acc[m][n] = acc[m][n] + load(to, t.lanes[n]);
-      store(to, acc[m][n], t.lanes[n]);
+      Vec v = close(acc[m][n], t, n, m, c[m]);
+      if (t.start == ADD) v = v + load(to, t.lanes[n]);
+      store(to, v, t.lanes[n]);
     }
   }
 }
 
 template <int M, int N, bool ACROSS, class W>
-static void tiles_of(int rows, const W* panel, int K, const float* const* a, float* const* c,
-                     const Target& t) {
+static void tiles_of(int rows, const W* panel, int K,
+                     const typename Arithmetic<W>::In* const* a, float* const* c, const Target& t) {
   if (rows == M)
     tile<M, N, ACROSS ? M : 1>(panel, K, a, c, t);
   else if constexpr (M > 1)
@@ -142,8 +188,8 @@ INLINE int tile_height(int rows, int most) {
 }
 
 template <int N, bool ACROSS, class W>
-static void tiles(int rows, const W* panel, int K, const float* const* a, float* const* c,
-                  const Target& t) {
+static void tiles(int rows, const W* panel, int K, const typename Arithmetic<W>::In* const* a,
+                  float* const* c, const Target& t) {
   tiles_of<most_rows(N), N, ACROSS>(rows, panel, K, a, c, t);
 }
 
@@ -156,45 +202,46 @@ INLINE Target target(const Panels<W>& w, int p, const ptrdiff_t* far, Start star
   }
   t.start = start;
   t.bias = NO_BIAS;
+  t.scales = {};
   return t;
 }
 
 // One row has too few sums to keep the machine busy: it takes several panels at once.
 template <int N, int SPAN, class W>
-static void row_times(const W* panel, size_t apart, int K, const float* a, float* c,
-                      const Target* t) {
-  Vec acc[SPAN][N];
+static void row_times(const W* panel, size_t apart, int K,
+                      const typename Arithmetic<W>::In* a, float* c, const Target* t) {
+  typedef Arithmetic<W> By;
+  typename By::Sum acc[SPAN][N];
   UNROLL for (int q = 0; q < SPAN; q++) {
-    UNROLL for (int n = 0; n < N; n++) {
-      if (t[0].start == KEEP)
-        acc[q][n] = load(c + t[q].column[n], t[q].lanes[n]);
-      else
-        acc[q][n] = t[0].start == BIAS ? load(t[q].bias + n * WIDTH) : Vec{};
-    }
+    UNROLL for (int n = 0; n < N; n++) open(acc[q][n], t[q], n, c);
   }
   for (int k = 0; k < K; k++) {
-    Vec s = splat(a[k]);
     UNROLL for (int q = 0; q < SPAN; q++) {
       UNROLL for (int n = 0; n < N; n++)
-        acc[q][n] = fma(s, load(panel + q * apart + (size_t)(k * N + n) * WIDTH), acc[q][n]);
+        acc[q][n] = By::times(a[k], panel + q * apart + (size_t)(k * N + n) * WIDTH, acc[q][n]);
     }
   }
   UNROLL for (int q = 0; q < SPAN; q++) {
-    UNROLL for (int n = 0; n < N; n++) store(c + t[q].column[n], acc[q][n], t[q].lanes[n]);
+    UNROLL for (int n = 0; n < N; n++)
+      store(c + t[q].column[n], close(acc[q][n], t[q], n, 0, c), t[q].lanes[n]);
   }
 }
 
 // Panels p0 to p1, which have N vectors each.
 template <int N, class W>
-static void panels_times(const Panels<W>& w, int p0, int p1, int rows, const float* const* a,
-                         float* const* c, const ptrdiff_t* far, Start start, const float* bias) {
+static void panels_times(const Panels<W>& w, int p0, int p1, int rows,
+                         const typename Arithmetic<W>::In* const* a, float* const* c,
+                         const ptrdiff_t* far, Start start, const float* bias,
+                         const Scales& scales) {
   constexpr int MOST = most_rows(N), SPAN = (8 + N - 1) / N;
   for (int p = p0; p < p1;) {
     int span = rows == 1 && p + SPAN <= p1 ? SPAN : 1;
     Target t[SPAN];
     for (int q = 0; q < span; q++) {
       t[q] = target(w, p + q, far, start);
-      if (start == BIAS) t[q].bias = bias + (size_t)(p + q) * w.vectors() * WIDTH;
+      const size_t before = (size_t)(p + q) * w.vectors() * WIDTH;
+      if (start == BIAS) t[q].bias = bias + before;
+      if (scales.column) t[q].scales = {scales.column + before, scales.sums + before, scales.row};
     }
     if (span == SPAN && rows == 1) {
       row_times<N, SPAN>(w.panel(p), (size_t)w.K * N * WIDTH, w.K, a[0], c[0], t);
@@ -202,6 +249,7 @@ static void panels_times(const Panels<W>& w, int p0, int p1, int rows, const flo
       for (int r = 0; r < rows;) {
         int m = tile_height(rows - r, MOST);
         tiles<N, false>(m, w.panel(p), w.K, a + r, c + r, t[0]);
+        if (t[0].scales.row) t[0].scales.row += m;
         r += m;
       }
     }
@@ -211,23 +259,24 @@ static void panels_times(const Panels<W>& w, int p0, int p1, int rows, const flo
 
 // Rows c[r], from their columns of panels p0 to p1 on, become start + a[r] * w; a[r] has K numbers.
 template <class W>
-static void multiply(const Panels<W>& w, int p0, int p1, int rows, const float* const* a,
-                     float* const* c, const ptrdiff_t* far, Start start,
-                     const float* bias = NO_BIAS) {
+static void multiply(const Panels<W>& w, int p0, int p1, int rows,
+                     const typename Arithmetic<W>::In* const* a, float* const* c,
+                     const ptrdiff_t* far, Start start, const float* bias = NO_BIAS,
+                     const Scales& scales = {}) {
   // all panels have the same number of vectors, but for the last of those without gates
-  int whole = p1, last = w.vectors_of(p1 - 1);
   if (p1 <= p0) return;
+  int whole = p1, last = w.vectors_of(p1 - 1);
   if (last != w.vectors()) whole = p1 - 1;
   switch (w.vectors()) {
-    case 4: panels_times<4>(w, p0, whole, rows, a, c, far, start, bias); break;
-    case 3: panels_times<3>(w, p0, whole, rows, a, c, far, start, bias); break;
-    default: panels_times<2>(w, p0, whole, rows, a, c, far, start, bias);
+    case 4: panels_times<4>(w, p0, whole, rows, a, c, far, start, bias, scales); break;
+    case 3: panels_times<3>(w, p0, whole, rows, a, c, far, start, bias, scales); break;
+    default: panels_times<2>(w, p0, whole, rows, a, c, far, start, bias, scales);
   }
   if (whole == p1) return;
   switch (last) {
-    case 3: panels_times<3>(w, whole, p1, rows, a, c, far, start, bias); break;
-    case 2: panels_times<2>(w, whole, p1, rows, a, c, far, start, bias); break;
-    default: panels_times<1>(w, whole, p1, rows, a, c, far, start, bias);
+    case 3: panels_times<3>(w, whole, p1, rows, a, c, far, start, bias, scales); break;
+    case 2: panels_times<2>(w, whole, p1, rows, a, c, far, start, bias, scales); break;
+    default: panels_times<1>(w, whole, p1, rows, a, c, far, start, bias, scales);
   }
 }
 

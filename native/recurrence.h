@@ -67,7 +67,8 @@ struct Surprisal {
   float* nats;             // [rows]
 };
 
-enum Precision { FLOAT32, BFLOAT16 };  // of weights; all arithmetic is in float
+// Of weights. Arithmetic is in float, but for the products of INT8, whose inputs are bytes as well.
+enum Precision { FLOAT32, BFLOAT16, INT8 };
 
 // A deployed layer, read forwards a step at a time. Of `p` sizes and small weights are used.
 struct StreamLayer {

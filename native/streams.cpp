@@ -63,9 +63,9 @@ Aligned::Aligned(size_t bytes)
 void Aligned::Free::operator()(void* p) const { std::free(p); }
 
 Model::Model(const std::string& precision, nb::list layers, nb::dict ends) {
-  require(precision == "float32" || precision == "bfloat16",
-          "precision: expected float32 or bfloat16");
-  plan_.precision = precision == "bfloat16" ? BFLOAT16 : FLOAT32;
+  require(precision == "float32" || precision == "bfloat16" || precision == "int8",
+          "precision: expected float32, bfloat16 or int8");
+  plan_.precision = precision == "int8" ? INT8 : precision == "bfloat16" ? BFLOAT16 : FLOAT32;
   require(layers.size() > 0, "layers: expected at least one");
   for (nb::handle layer : layers) add_layer(nb::cast<nb::dict>(layer));
   const int first = layers_.front().p.I, last = layers_.back().p.P;

@@ -14,6 +14,7 @@
 #endif
 
 #define INLINE static inline __attribute__((always_inline))
+#define INLINE_MEMBER inline __attribute__((always_inline))
 #define UNROLL _Pragma("GCC unroll 16")
 
 namespace LOOPWISE_ISA {
@@ -30,6 +31,7 @@ constexpr int WIDTH = 4, REGISTERS = 16;
 
 typedef float Vec __attribute__((vector_size(4 * WIDTH)));
 typedef int32_t Int __attribute__((vector_size(4 * WIDTH)));
+typedef uint8_t Bytes __attribute__((vector_size(WIDTH)));
 
 INLINE Vec splat(float x) { return x - Vec{}; }
 
@@ -75,7 +77,17 @@ INLINE Vec load(const uint16_t* p, int n) {
   return v;
 }
 
-INLINE Vec load(const uint16_t* p) { return load(p, WIDTH); }
+INLINE Vec load(const uint16_t* p) {
+#if defined(__AVX512F__)  // GCC would widen it in halves
+  __m512i bits = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i*)p));
+  return (Vec)_mm512_castsi512_ps(_mm512_slli_epi32(bits, 16));
+#elif defined(__AVX2__)
+  __m256i bits = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i*)p));
+  return (Vec)_mm256_castsi256_ps(_mm256_slli_epi32(bits, 16));
+#else
+  return load(p, WIDTH);
+#endif
+}
 
 // Rounded to the nearest, to the even one of two.
 INLINE void store(uint16_t* p, Vec v, int n) {
@@ -96,6 +108,23 @@ INLINE Vec fma(Vec a, Vec b, Vec c) {
   return (Vec)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
 #else
   return a * b + c;
+#endif
+}
+
+INLINE Int load_int(const int32_t* p) {
+  Int v;
+  memcpy(&v, p, sizeof v);
+  return v;
+}
+
+// sum + a . w in each lane: four unsigned bytes of a, the same for all, with four signed ones of w.
+INLINE Int dot(Int sum, int32_t a, Int w) {
+#if defined(__AVX512VNNI__)
+  return (Int)_mm512_dpbusd_epi32((__m512i)sum, _mm512_set1_epi32(a), (__m512i)w);
+#else
+  for (int shift = 0; shift < 32; shift += 8)
+    sum += ((w << (24 - shift)) >> 24) * (int32_t)((uint32_t)a >> shift & 255u);
+  return sum;
 #endif
 }
 

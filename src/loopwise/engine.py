@@ -2,14 +2,16 @@
 
 import os
 from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 from loopwise.errors import ConfigError
 
 try:
     from loopwise import _native
-except ImportError as error:  # there was no compiler when loopwise was installed
-    _native, MISSING = None, str(error)
+except ImportError as error:
+    _native = None
+    MISSING = str(error) if find_spec("loopwise._native") else "it was not built"
 else:
     MISSING = ""
 
@@ -25,8 +27,8 @@ def isa() -> str:
     Every function below needs it, and raises what this one raises.
 
     Raises:
-        ConfigError: ``LOOPWISE_ISA`` names one that is unknown or that the machine lacks.
-        RuntimeError: this installation has no engine.
+        ConfigError: ``LOOPWISE_ISA`` names one that is unknown or that the machine lacks, or this
+            installation has no engine.
     """
     return _engine().isa()
 
@@ -100,7 +102,7 @@ def activate(function: str, **arrays: Any) -> None:
 @cache
 def _engine():
     if _native is None:
-        raise RuntimeError(f"this installation has no native engine: {MISSING}")
+        raise ConfigError(f"this installation has no native engine: {MISSING}; see loopwise doctor")
     try:
         _native.isa()
     except RuntimeError as error:

@@ -80,13 +80,26 @@ def test_neighbours_change_no_bit(cell, count):
         np.testing.assert_array_equal(many.step(ids, x)[at], alone[t])
 
 
-def test_bfloat16_weights_are_near():
-    model = single()
-    exact, near = model.stream().push(IDS), model.stream(dtype="bfloat16").push(IDS)
-    difference = np.abs(exact - near).max()
-    assert 0 < difference < 0.05
-    with pytest.raises(ConfigError, match=r"dtype='float16'.*float32, bfloat16"):
-        model.stream(dtype="float16")
+@pytest.mark.parametrize(("dtype", "limit"), [("bfloat16", 0.02), ("int8", 0.05)])
+@pytest.mark.parametrize("options", [{}, {"layer_norm": True}], ids=str)
+@pytest.mark.parametrize("cell", CELLS)
+def test_lower_precisions_are_near_and_no_bit_depends_on_cuts_or_neighbours(
+    cell, options, dtype, limit
+):
+    model = single(cell, **options)
+    exact, near = model.stream().push(IDS), model.stream(dtype=dtype).push(IDS)
+    off = np.sqrt(np.square(exact - near).mean() / np.square(exact).mean())
+    assert 0 < off < limit
+    stream, many = model.stream(dtype=dtype), model.stream(9, dtype=dtype)
+    for i, expected in zip(IDS[:30], near, strict=False):
+        np.testing.assert_array_equal(stream.push(i), expected)
+        beside = many.step(range(9), [3, 4, 5, 6, i, 7, 8, 9, 0])
+        np.testing.assert_array_equal(beside[4], expected)
+
+
+def test_an_unknown_precision_is_refused():
+    with pytest.raises(ConfigError, match=r"dtype='float16'.*float32, bfloat16, int8"):
+        single().stream(dtype="float16")
 
 
 def test_states_are_the_streams_own():

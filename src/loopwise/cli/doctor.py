@@ -5,7 +5,7 @@ import os
 import platform
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
 
@@ -17,7 +17,9 @@ from loopwise.errors import EXTRAS, LoopwiseError
 VARIABLES = ("LOOPWISE_BACKEND", "LOOPWISE_ISA", "LOOPWISE_DATA")
 """The environment variables that loopwise reads."""
 
-NO_ENGINE = "install a C++ compiler, then loopwise again: pip install --force-reinstall --no-deps"
+NO_ENGINE = (
+    "install a C++ compiler, then loopwise again, with pip's --force-reinstall --no-cache-dir"
+)
 
 
 def doctor(as_json: Json = False) -> None:
@@ -51,13 +53,14 @@ def _facts(attempt: Callable[[Callable[[], Any]], Any]) -> dict[str, Any]:
 
     if os.environ.get(VARIABLE):
         attempt(root)
+    wanted = engine.available() or os.environ.get("LOOPWISE_ISA")
     return {
         "loopwise": loopwise.__version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "cores": _cores(),
+        "threads": engine.threads(),
         "engine": {
-            "isa": attempt(engine.isa) if engine.available() else None,
+            "isa": attempt(engine.isa) if wanted else None,
             "isas": engine.isas(),
             "missing": engine.MISSING or None,
         },
@@ -68,12 +71,6 @@ def _facts(attempt: Callable[[Callable[[], Any]], Any]) -> dict[str, Any]:
             name: value for name, value in os.environ.items() if name.startswith("LOOPWISE_")
         },
     }
-
-
-def _cores() -> int:
-    """Those that this process may use."""
-    available = getattr(os, "sched_getaffinity", None)  # not on every platform
-    return len(available(0)) if available else os.cpu_count() or 1
 
 
 def _torch() -> dict[str, Any] | None:
@@ -89,7 +86,12 @@ def _torch() -> dict[str, Any] | None:
 
 
 def _version(module: str) -> str | None:
-    return None if find_spec(module) is None else version(module)
+    if find_spec(module) is None:
+        return None
+    try:
+        return version(module)
+    except PackageNotFoundError:  # a folder that pip knows nothing of
+        return "of unknown version"
 
 
 def _print(facts: Mapping[str, Any], mistakes: list[str]) -> None:
@@ -101,7 +103,7 @@ def _print(facts: Mapping[str, Any], mistakes: list[str]) -> None:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in {
-        **{name: facts[name] for name in ("loopwise", "python", "platform", "cores")},
+        **{name: facts[name] for name in ("loopwise", "python", "platform", "threads")},
         "engine": _engine_line(facts["engine"]),
         "backend": facts["backend"] or "none: see below",
         "torch": _torch_line(facts["torch"]),

@@ -88,7 +88,8 @@ class Layer(Stack):
 
         Args:
             streams: how many; they share the weights.
-            dtype: of the weights, ``"float32"`` or ``"bfloat16"``, which halves what a step reads.
+            dtype: of the weights: ``"float32"``, or with less accuracy ``"bfloat16"`` or ``"int8"``,
+                which take a half or a quarter of the memory that a step reads.
 
         Returns:
             An object whose ``push(x)`` takes [I] or [n, I] and returns [P] or [n, P], as the layer

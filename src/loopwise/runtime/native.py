@@ -11,7 +11,7 @@ from loopwise.runtime.cells import Array, LayerState
 from loopwise.runtime.description import LanguageModelDescription, LayerDescription
 from loopwise.runtime.shapes import INITIAL
 
-PRECISIONS = ("float32", "bfloat16")
+PRECISIONS = ("float32", "bfloat16", "int8")
 
 _NAMES = {
     "weight_ih_l0": "w_ih",
