@@ -8,7 +8,7 @@ DEMO := runs/demo
 # the source code that comes with every Python
 STDLIB = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')
 
-.PHONY: help demo test check format bench docs clean
+.PHONY: help demo test check sanitize format bench docs clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,13 +32,16 @@ check: $(VENV)/.installed  ## lint, format, types, and who imports whom
 	$(BIN)/pyright
 	$(BIN)/lint-imports
 
+sanitize: $(VENV)/.installed-native  ## test the engine on a build that watches its memory and arithmetic
+	@.ci/sanitize $(ARGS)
+
 format: $(VENV)/.installed  ## mend what ruff can mend
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
 bench: $(VENV)/.installed  ## time the layers against torch.nn, and one step of a deployed model
 	@$(BIN)/python benchmarks/layers.py $(ARGS)
-	@$(BIN)/python benchmarks/runtime.py $(ARGS)
+	@$(BIN)/python benchmarks/streaming.py $(ARGS)
 
 docs: $(VENV)/.installed-docs  ## build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
@@ -47,12 +50,16 @@ clean:  ## remove what the commands above made, but for runs/
 	rm -rf $(VENV) site build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache
 	find src tests benchmarks examples -name __pycache__ -prune -exec rm -rf {} +
 
-$(VENV)/.installed: pyproject.toml constraints.txt
+$(VENV)/.installed: pyproject.toml constraints.txt $(wildcard native/*)
 	@$(PYTHON) -c 'import sys; sys.exit("loopwise needs Python 3.11 or newer; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
-	@echo "installing loopwise and torch into $(VENV), once; this takes a few minutes ..."
+	@echo "installing loopwise and torch into $(VENV); the first time takes a few minutes ..."
 	@$(PYTHON) -m venv $(VENV)
 	@$(INSTALL) --upgrade pip
 	@$(INSTALL) --editable '.[all]' --group dev
+	@touch $@
+
+$(VENV)/.installed-native: $(VENV)/.installed
+	@$(INSTALL) --group native
 	@touch $@
 
 $(VENV)/.installed-docs: $(VENV)/.installed

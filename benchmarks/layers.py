@@ -1,81 +1,166 @@
 """loopwise's layers against torch.nn's, timed in turn in one process.
 
 Both compute the same thing from the same weights; that is checked before the clock starts. A ratio
-above 1 means that loopwise is faster. `--quick` only shows that the script works.
+above 1 means that loopwise is faster. `--sweep` takes 60 shapes, odd ones included, instead of the
+six of the table; `--quick` only shows that the script works.
 """
 
-from collections.abc import Callable
+import math
+import random
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from typing import Any
 
 import torch
-from report import parse_arguments, print_table, write_results
+from report import argument_parser, print_table, write_results
 from timing import interleave
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
 import loopwise
+from loopwise import engine
 
-SHAPES = [(100, 1, 64, 64), (100, 32, 64, 128), (64, 32, 256, 256), (35, 20, 650, 650)]
-QUICK_SHAPES = [(5, 2, 4, 8)]
+Shape = tuple[int, int, int, int]
+
+SHAPES: list[Shape] = [
+    (100, 1, 64, 64),
+    (100, 32, 64, 128),
+    (64, 32, 256, 256),
+    (128, 64, 512, 512),
+    (35, 20, 650, 650),
+    (500, 16, 40, 256),
+]
+QUICK_SHAPES: list[Shape] = [(5, 2, 4, 8)]
+RAGGED: Shape = (500, 16, 40, 256)
+OPTIONS: list[dict[str, Any]] = [{"layer_norm": True}, {"recurrent_dropout": 0.2}, {"zoneout": 0.1}]
 CELLS = ("LSTM", "GRU", "RNN")
 
 
 @dataclass(frozen=True)
 class Result:
-    """Median milliseconds of a call, and how often torch's time loopwise's is."""
+    """Median milliseconds of a call, and how often the other's time loopwise's is."""
 
     cell: str
     shape: str
     what: str
     loopwise_ms: float
-    torch_ms: float
+    against: str
+    other_ms: float
     ratio: float
 
 
 def main() -> None:
-    arguments = parse_arguments(__doc__)
-    shapes, seconds = (QUICK_SHAPES, 0.01) if arguments.quick else (SHAPES, 1.0)
-    results = [
-        result for shape in shapes for cell in CELLS for result in measure(cell, shape, seconds)
-    ]
+    parser = argument_parser(__doc__)
+    parser.add_argument("--sweep", action="store_true", help="60 shapes instead of six")
+    parser.add_argument("--threads", type=int, default=0, help="0 = torch's choice")
+    parser.add_argument("--seconds", type=float, default=1.0, help="for each comparison")
+    arguments = parser.parse_args()
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    seconds = 0.01 if arguments.quick else arguments.seconds
+    shapes = QUICK_SHAPES if arguments.quick else sweep_shapes() if arguments.sweep else SHAPES
+    results = [r for shape in shapes for cell in CELLS for r in against_torch(cell, shape, seconds)]
+    if not arguments.sweep:
+        ragged = QUICK_SHAPES[0] if arguments.quick else RAGGED
+        results += [r for cell in CELLS for r in with_lengths(cell, ragged, seconds)]
+        results += [
+            options_cost(o, QUICK_SHAPES[0] if arguments.quick else SHAPES[2], seconds)
+            for o in OPTIONS
+        ]
     rows = [asdict(result) for result in results]
-    print_table("layers: medians in ms; ratio = torch / loopwise", rows)
+    print_table("layers: medians in ms; ratio = other / loopwise", rows)
+    summary = {what: summarise(results, what) for what in ("forward", "training")}
+    for what, (mean, worst) in summary.items():
+        print(f"{what}: geometric mean {mean:.2f} against torch, worst {worst:.2f}")
     write_results(
         arguments.results,
-        "layers",
+        "sweep" if arguments.sweep else "layers",
         rows,
+        isa=engine.isa() if engine.available() else "",
         torch_threads=torch.get_num_threads(),
         torch=torch.__version__,
     )
 
 
-def measure(cell: str, shape: tuple[int, int, int, int], seconds: float) -> list[Result]:
-    """All measurements of one cell at one shape T, B, I, H."""
+def sweep_shapes() -> list[Shape]:
+    """60 shapes: T 1-1000, B 1-256, H 8-1024, spread evenly over their logarithms."""
+    draw = random.Random(1)
+
+    def between(low: int, high: int) -> int:
+        return round(math.exp(draw.uniform(math.log(low), math.log(high + 0.49))))
+
+    shapes: list[Shape] = []
+    while len(shapes) < 60:
+        shape = between(1, 1000), between(1, 256), between(4, 1024), between(8, 1024)
+        steps, rows, inputs, hidden = shape
+        if steps * rows * hidden * (inputs + hidden) < 2e9:  # seconds, not minutes
+            shapes.append(shape)
+    return shapes
+
+
+def summarise(results: Sequence[Result], what: str) -> tuple[float, float]:
+    """Geometric mean and least of the ratios against torch."""
+    ratios = [r.ratio for r in results if r.what == what and r.against == "torch"]
+    return math.exp(sum(map(math.log, ratios)) / len(ratios)), min(ratios)
+
+
+def against_torch(cell: str, shape: Shape, seconds: float) -> list[Result]:
+    """Inference and training of whole batches."""
+    ours, theirs, x = pair(cell, shape)
+    torch.testing.assert_close(ours(x)[0], theirs(x)[0], rtol=1e-3, atol=1e-3)
+    calls = [lambda: ours(x)[0], lambda: theirs(x)[0]]
+    results: list[Result] = []
+    for what, wrap in (("forward", forward), ("training", training)):
+        mine, other = interleave([partial(wrap, call) for call in calls], seconds)
+        results.append(result(cell, shape, what, mine, "torch", other))
+    return results
+
+
+def with_lengths(cell: str, shape: Shape, seconds: float) -> list[Result]:
+    """Batches that are half full: against torch's packed sequences, and against full batches."""
+    ours, theirs, x = pair(cell, shape)
+    steps, rows = shape[:2]
+    lengths = torch.linspace(1, steps, rows).round().long()  # half of the positions
+    packed = pack_padded_sequence(x, lengths, enforce_sorted=False)
+    results: list[Result] = []
+    for what, wrap in (("forward", forward), ("training", training)):
+        mine, other, full = interleave(
+            [
+                partial(wrap, lambda: ours(x, lengths=lengths)[0]),
+                partial(wrap, lambda: theirs(packed)[0].data),
+                partial(wrap, lambda: ours(x)[0]),
+            ],
+            seconds,
+        )
+        results.append(result(cell, shape, f"half full, {what}", mine, "torch, packed", other))
+        results.append(result(cell, shape, f"half full, {what}", mine, "loopwise, full", full))
+    return results
+
+
+def options_cost(options: dict[str, Any], shape: Shape, seconds: float) -> Result:
+    """Training with an option against the plain LSTM."""
+    plain, _, x = pair("LSTM", shape)
+    with_option = loopwise.LSTM(*shape[2:], **options)
+    calls = [lambda: with_option(x)[0], lambda: plain(x)[0]]
+    mine, other = interleave([partial(training, call) for call in calls], seconds)
+    return result("LSTM", shape, f"training, {options}", mine, "loopwise, plain", other)
+
+
+def pair(cell: str, shape: Shape) -> tuple[loopwise.LSTM, nn.LSTM, Tensor]:
+    """loopwise's layer and torch's with the same weights, and an input."""
     steps, rows, inputs, hidden = shape
     torch.manual_seed(1)
     theirs = getattr(nn, cell)(inputs, hidden)
     ours = getattr(loopwise, cell)(inputs, hidden)
     ours.load_state_dict(theirs.state_dict())
-    x = torch.randn(steps, rows, inputs)
-    lengths = torch.randint(1, steps + 1, (rows,))
-    torch.testing.assert_close(ours(x)[0], theirs(x)[0], rtol=1e-4, atol=1e-4)
+    return ours, theirs, torch.randn(steps, rows, inputs)
 
-    cases: dict[str, tuple[Callable[[], Tensor], Callable[[], Tensor]]] = {
-        "plain": (lambda: ours(x)[0], lambda: theirs(x)[0]),
-        "lengths": (
-            lambda: ours(x, lengths=lengths)[0],
-            lambda: theirs(pack_padded_sequence(x, lengths, enforce_sorted=False))[0].data,
-        ),
-    }
-    label = f"T{steps} B{rows} I{inputs} H{hidden}"
-    results: list[Result] = []
-    for name, pair in cases.items():
-        for what, wrap in (("forward", forward), ("forward+backward", forward_backward)):
-            mine, other = interleave([partial(wrap, call) for call in pair], seconds)
-            times = (round(1000 * mine, 3), round(1000 * other, 3))
-            results.append(Result(cell, label, f"{name} {what}", *times, round(other / mine, 2)))
-    return results
+
+def result(cell: str, shape: Shape, what: str, mine: float, against: str, other: float) -> Result:
+    label = "T{} B{} I{} H{}".format(*shape)
+    times = round(1000 * mine, 3), round(1000 * other, 3)
+    return Result(cell, label, what, times[0], against, times[1], round(other / mine, 2))
 
 
 def forward(call: Callable[[], Tensor]) -> None:
@@ -83,7 +168,7 @@ def forward(call: Callable[[], Tensor]) -> None:
         call()
 
 
-def forward_backward(call: Callable[[], Tensor]) -> None:
+def training(call: Callable[[], Tensor]) -> None:
     call().sum().backward()  # gradients add up in the weights, at the same cost for both
 
 

@@ -17,12 +17,12 @@ import loopwise
 RESULTS = Path(__file__).parent / "results"
 
 
-def parse_arguments(description: str | None) -> argparse.Namespace:
+def argument_parser(description: str | None) -> argparse.ArgumentParser:
     """The options of every benchmark: `quick` and `results`."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="tiny sizes, few repetitions")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder for the JSON file")
-    return parser.parse_args()
+    return parser
 
 
 def print_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -33,7 +33,7 @@ def print_table(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
     for row in rows:
         table.add_row(*(str(value) for value in row.values()))
     print(title)
-    Console(width=max(100, Console().width)).print(table)
+    Console(width=max(240, Console().width)).print(table)
 
 
 def write_results(folder: Path, name: str, rows: Sequence[Mapping[str, Any]], **about: Any) -> None:

@@ -7,13 +7,14 @@ from typing import Any
 
 from loopwise.errors import ConfigError
 
+MISSING = ""
+"""Why this installation has no engine; empty where it has one."""
+
 try:
     from loopwise import _native
 except ImportError as error:
     _native = None
-    MISSING = str(error) if find_spec("loopwise._native") else "it was not built"
-else:
-    MISSING = ""
+    MISSING = str(error) if find_spec("loopwise._native") else "it was not built"  # pyright: ignore[reportConstantRedefinition]
 
 
 def available() -> bool:

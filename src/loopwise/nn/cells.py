@@ -46,7 +46,7 @@ class SingleCell(nn.Module):
                 f"input: expected [B, {self.input_size}] or [{self.input_size}], "
                 f"given {tuple(x.shape)}"
             )
-        w = parameters.weights(self, self.options)
+        w = parameters.weights(self, parameters.names(self.options))
         new = single_step(self.options.cell, x, hidden(state), w)
         return reference.output(self.options.cell, new, w), self._public(new)
 

@@ -47,6 +47,10 @@ class Layer(Stack):
         self.bias, self.proj_size = options.bias, options.proj_size
         for index in range(num_layers * self.num_directions):
             parameters.register(self, self.layer_options(index), self._suffix(index), device, dtype)
+        self._weight_names = [
+            parameters.names(self.layer_options(index), self._suffix(index))
+            for index in range(num_layers * self.num_directions)
+        ]
         self._register_initial_state(device, dtype)
         self.reset_parameters()
 
@@ -81,15 +85,15 @@ class Layer(Stack):
 
     def weights(self, index: int) -> Weights:
         """The live weights of layer ``index // D`` in direction ``index % D``."""
-        return parameters.weights(self, self.layer_options(index), self._suffix(index))
+        return parameters.weights(self, self._weight_names[index])
 
     def stream(self, streams: int = 1, *, dtype: str = "float32") -> Stream:
         """Streams over NumPy arrays, with the weights as they are now.
 
         Args:
             streams: how many; they share the weights.
-            dtype: of the weights: ``"float32"``, or with less accuracy ``"bfloat16"`` or ``"int8"``,
-                which take a half or a quarter of the memory that a step reads.
+            dtype: of the weights: ``"float32"``; or ``"bfloat16"`` or ``"int8"``, which are less
+                accurate, and half and a quarter as large.
 
         Returns:
             An object whose ``push(x)`` takes [I] or [n, I] and returns [P] or [n, P], as the layer
@@ -117,7 +121,7 @@ class Layer(Stack):
                 x,
                 hidden(state),
                 self._dropped(self.weights(index)),
-                hidden(restart),
+                () if reset is None else hidden(restart),
                 lengths,
                 reset,
                 reverse=bool(index % self.num_directions),
@@ -169,8 +173,10 @@ class Layer(Stack):
                 f"input: expected {self.input_size} features (input_size), given {x.shape[-1]} "
                 f"in {tuple(x.shape)}"
             )
-        weight = next(self.parameters(), None)
-        if weight is None:  # a replica of DataParallel: its weights are plain attributes
+        weight = self._parameters.get("weight_ih_l0")
+        if weight is None:  # parametrised; or in a replica of DataParallel, a plain attribute
+            weight = next(self.parameters(), None)
+        if weight is None:
             weight = cast(Tensor, self.weight_ih_l0)
         if x.dtype != weight.dtype and not _autocasts(x, weight):
             raise ShapeError(f"input: expected {weight.dtype} as the weights, given {x.dtype}")

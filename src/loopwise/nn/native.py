@@ -5,6 +5,8 @@ through the reference.
 """
 
 from collections.abc import Callable, Sequence
+from functools import cache
+from itertools import compress
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,7 +16,7 @@ from torch import Tensor
 
 from loopwise import engine
 from loopwise.nn.problem import Problem
-from loopwise.nn.reference import Scan
+from loopwise.nn.reference import Scan, Weights
 from loopwise.nn.rows import check_range
 from loopwise.runtime.shapes import GATES
 
@@ -26,9 +28,8 @@ KEPT = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 4}
 
 def can_solve(problem: Problem) -> bool:
     """Whether the engine takes this problem."""
-    tensors = problem.tensors()
     return (
-        all(t.dtype == torch.float32 and t.device.type == "cpu" for t in tensors)
+        all(t.dtype is torch.float32 and t.is_cpu for t in problem.tensors())
         and (problem.cell != "gru" or problem.weights.hr is None)
         and 0 not in problem.x.shape
         and not torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
@@ -44,7 +45,12 @@ def solve(problem: Problem, gradients: Callable[[Problem, Sequence[Any]], Sequen
     """
     if problem.lengths is not None:
         check_range(problem.lengths, problem.x.shape[0])
-    y, *rest = _Recurrence.apply(problem, gradients, *problem.tensors())
+    tensors = problem.tensors()
+    learns = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+    if learns:
+        y, *rest = _Recurrence.apply(problem, gradients, *tensors)
+    else:  # an operation of autograd's costs as much as a short sequence
+        y, *rest = _run(problem, learns)[0].values()
     size = len(problem.state)
     state = tuple(rest[:size])
     if not problem.trace:
@@ -57,17 +63,8 @@ def solve(problem: Problem, gradients: Callable[[Problem, Sequence[Any]], Sequen
 class _Recurrence(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, problem: Problem, gradients: Any, *tensors: Tensor) -> Any:
-        keep = problem.trace or any(ctx.needs_input_grad)
-        arrays = _arguments(problem)
-        results, extra = _allocate(problem, keep)
-        everything = {**results, **extra}
-        engine.forward(
-            problem.cell,
-            problem.reverse,
-            torch.get_num_threads(),
-            **arrays,
-            **{name: tensor.numpy() for name, tensor in everything.items()},
-        )
+        results, extra = _run(problem, learns=True)
+        everything = results | extra
         ctx.set_materialize_grads(False)
         ctx.problem, ctx.gradients = problem.without_tensors(), gradients
         ctx.names = tuple(everything)
@@ -84,6 +81,15 @@ class _Recurrence(torch.autograd.Function):
         wanted = [n for n, w in zip(_names(problem), ctx.needs_input_grad[2:], strict=True) if w]
         found = _gradients(problem, grads, saved, wanted)
         return None, None, *[found.get(name) for name in _names(problem)]
+
+
+def _run(problem: Problem, learns: bool) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    results, extra = _allocate(problem, problem.trace or learns)
+    arrays = _arguments(problem)
+    for name, tensor in (*results.items(), *extra.items()):
+        arrays[name] = tensor.numpy()
+    engine.forward(problem.cell, problem.reverse, torch.get_num_threads(), **arrays)
+    return results, extra
 
 
 def _allocate(problem: Problem, keep: bool) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
@@ -111,42 +117,39 @@ def _allocate(problem: Problem, keep: bool) -> tuple[dict[str, Tensor], dict[str
     return results, extra
 
 
-def _arguments(problem: Problem) -> dict[str, Array | None]:
+def _arguments(problem: Problem) -> dict[str, Array]:
     """A problem as the engine's arguments."""
-    arrays: dict[str, Array | None] = dict(
-        zip(_names(problem), map(_array, problem.tensors()), strict=True)
-    )
-    if problem.reset is None:
-        arrays["restart_h"] = arrays["restart_c"] = None
-    else:
+    arrays = dict(zip(_names(problem), map(_array, problem.tensors()), strict=True))
+    if problem.reset is not None:
         arrays["reset"] = problem.reset.contiguous().numpy()
     if problem.lengths is not None:
         lengths = problem.lengths.cpu().numpy().astype(np.int32)
         order = np.argsort(-lengths, kind="stable").astype(np.int32)
         arrays |= {"order": order, "length": lengths[order]}
-    arrays["mask"] = None if problem.mask is None else _array(problem.mask)
-    arrays |= dict(zip(("keep_h", "keep_c"), map(_array, problem.keep), strict=False))
+    if problem.mask is not None:
+        arrays["mask"] = _array(problem.mask)
+    if problem.keep:
+        arrays |= dict(zip(("keep_h", "keep_c"), map(_array, problem.keep), strict=False))
     return arrays
 
 
-def _names(problem: Problem) -> list[str]:
+def _names(problem: Problem) -> tuple[str, ...]:
     """The engine's names of `problem.tensors()`."""
-    state = ("h0", "c0")[: len(problem.state)]
-    restart = ("restart_h", "restart_c")[: len(problem.restart)]
-    present = problem.weights._asdict().items()
-    return [
-        "x",
-        *state,
-        *[_WEIGHTS.get(name, name) for name, part in present if part is not None],
-        *restart,
-    ]
+    present = tuple([part is not None for part in problem.weights])
+    return _names_of(len(problem.state), present, len(problem.restart))
+
+
+@cache
+def _names_of(state: int, present: tuple[bool, ...], restart: int) -> tuple[str, ...]:
+    weights = [_WEIGHTS.get(name, name) for name in compress(Weights._fields, present)]
+    return ("x", *("h0", "c0")[:state], *weights, *("restart_h", "restart_c")[:restart])
 
 
 _WEIGHTS = {"ih": "w_ih", "hh": "w_hh", "bias_ih": "b_ih", "bias_hh": "b_hh", "hr": "w_hr"}
 
 
 def _array(tensor: Tensor) -> Array:
-    return tensor.detach().contiguous().numpy()
+    return tensor.contiguous().numpy(force=True)
 
 
 def _gradients(

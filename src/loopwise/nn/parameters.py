@@ -1,6 +1,7 @@
 """The parameters of a cell as a module holds them, for layers and single cells alike."""
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -41,11 +42,14 @@ def register(
         module.register_parameter(name + suffix, nn.Parameter(value))
 
 
-def weights(module: nn.Module, options: Options, suffix: str = "") -> Weights:
+def names(options: Options, suffix: str = "") -> dict[str, str]:
+    """The names of a cell's parameters by field of `Weights`."""
+    return {_FIELDS[name]: name + suffix for name in parameter_shapes(options)}
+
+
+def weights(module: nn.Module, names: Mapping[str, str]) -> Weights:
     """The live parameters of one cell of `module`, as they are now, parametrised or not."""
-    return Weights(
-        **{_FIELDS[name]: getattr(module, name + suffix) for name in parameter_shapes(options)}
-    )
+    return Weights(**{field: getattr(module, name) for field, name in names.items()})
 
 
 @torch.no_grad()
@@ -60,7 +64,7 @@ def reset(module: nn.Module, options: Options, suffix: str = "") -> None:
             nn.init.zeros_(tensor)
         else:
             nn.init.uniform_(tensor, -bound, bound)
-    w = weights(module, options, suffix)
+    w = weights(module, names(options, suffix))
     if options.init == "orthogonal":
         init.orthogonal_(w.hh, GATES[options.cell])
     if w.bias_ih is not None and w.bias_hh is not None:

@@ -21,7 +21,7 @@ class Problem(NamedTuple):
     """before the first step, each [B, size]"""
     weights: Weights
     restart: Hidden
-    """what a reset row starts from, each [B, size]"""
+    """what a reset row starts from, each [B, size]; empty where nothing is reset"""
     lengths: Tensor | None = None
     """[B] int"""
     reset: Tensor | None = None

@@ -156,7 +156,8 @@ class Stack(nn.Module):
             sides: list[LayerResult] = []
             for direction in range(self.num_directions):
                 index = layer * self.num_directions + direction
-                state, restart = _of_layer(hx, index), _of_layer(initial, index)
+                state = _of_layer(hx, index)
+                restart = state if reset is None else _of_layer(initial, index)
                 given = LayerInput(x, state, restart, lengths, reset, return_all)
                 sides.append(self._run_layer(index, given))
             x = sides[0].output if len(sides) == 1 else torch.cat([s.output for s in sides], -1)
@@ -239,6 +240,8 @@ def _of_layer(state: State, index: int) -> State:
 
 def stack_states(states: Sequence[State]) -> State:
     """One state [L*D, B, ...] from those of the layers, each [B, ...]."""
+    if len(states) == 1:  # a view will do
+        return map_state(lambda part: part.unsqueeze(0), states[0])
     return map_state(lambda *parts: torch.stack(parts), states[0], *states[1:])
 
 

@@ -52,6 +52,8 @@ def map_state(
 def map_state(function: Callable[..., Tensor], state: State, /, *others: State) -> State: ...
 def map_state(function: Callable[..., Tensor], state: State, /, *others: State) -> State:
     """Apply `function` to each tensor of `state`, with its counterparts in `others`."""
+    if not others and isinstance(state, Tensor):
+        return function(state)
     columns = zip(leaves(state), *(leaves(other) for other in others), strict=True)
     return rebuild(state, iter([function(*column) for column in columns]))
 

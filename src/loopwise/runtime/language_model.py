@@ -64,8 +64,8 @@ class LoadedLanguageModel:
 
         Args:
             streams: how many; they share the weights.
-            dtype: of the weights: ``"float32"``, or with less accuracy ``"bfloat16"`` or ``"int8"``,
-                which take a half or a quarter of the memory that a step reads.
+            dtype: of the weights: ``"float32"``; or ``"bfloat16"`` or ``"int8"``, which are less
+                accurate, and half and a quarter as large.
 
         Raises:
             ConfigError: no number of streams, or a type that is not there.

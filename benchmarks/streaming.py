@@ -1,0 +1,155 @@
+"""One step of a stream, called from Python: microseconds, on one thread.
+
+Layers of H units with H inputs, one sequence, in turn with torch, and with onnxruntime where it is
+installed (the extra `bench`). Then many streams in one call. `--quick` only shows that the script
+works.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from report import argument_parser, print_table, write_results
+from torch import nn
+
+import loopwise
+from loopwise import engine
+
+try:
+    import onnx
+    import onnxruntime
+except ModuleNotFoundError:
+    onnx = onnxruntime = None
+
+CELLS = ("LSTM", "GRU", "RNN")
+SIZES = (64, 256, 512, 1024)
+DTYPES = ("float32", "bfloat16", "int8")
+COUNTS = (*range(1, 18), 24, 32, 48, 64)
+
+
+def main() -> None:
+    arguments = argument_parser(__doc__).parse_args()
+    torch.set_num_threads(1)
+    sizes, seconds = ((8,), 0.01) if arguments.quick else (SIZES, 1.0)
+    rows = [single(cell, size, seconds) for size in sizes for cell in CELLS]
+    print_table("streaming, one stream: microseconds a step, median (p99)", rows)
+    many = [
+        neighbours(cell, 8 if arguments.quick else 256, dtype, seconds)
+        for cell in CELLS
+        for dtype in DTYPES
+    ]
+    print_table("streaming, many in a call: microseconds for each of them", many)
+    write_results(
+        arguments.results,
+        "streaming",
+        [*rows, *many],
+        isa=engine.isa() if engine.available() else "",
+        torch=torch.__version__,
+        onnxruntime=onnxruntime.__version__ if onnxruntime else "",
+    )
+
+
+def single(cell: str, size: int, seconds: float) -> dict[str, Any]:
+    """A step of one stream by each contender, timed in turn."""
+    torch.manual_seed(1)
+    layer, theirs = getattr(loopwise, cell)(size, size).eval(), getattr(nn, cell)(size, size)
+    theirs.load_state_dict(layer.state_dict())
+    x = np.random.default_rng(1).normal(size=size).astype(np.float32)
+    calls: dict[str, Callable[[], object]] = {}
+    for dtype in DTYPES:
+        push = layer.stream(dtype=dtype).push
+        calls[dtype] = lambda push=push: push(x)
+    calls["torch"] = torch_step(theirs, x)
+    if onnxruntime:
+        calls["onnxruntime"] = onnx_step(cell, size, theirs, x)
+    times = dict(zip(calls, quantiles(list(calls.values()), seconds), strict=True))
+    own = times["float32"][0]
+    row: dict[str, Any] = {"cell": cell, "H": size}
+    row |= {name: f"{p50:.2f} ({p99:.2f})" for name, (p50, p99) in times.items()}
+    row |= {f"{name} / own": round(times[name][0] / own, 1) for name in calls if name not in DTYPES}
+    return row | {"int8 gain": round(own / times["int8"][0], 1)}
+
+
+def neighbours(cell: str, size: int, dtype: str, seconds: float) -> dict[str, Any]:
+    """What each of n streams costs in a call."""
+    layer = getattr(loopwise, cell)(size, size).eval()
+    streams = layer.stream(max(COUNTS), dtype=dtype)
+    x = np.random.default_rng(1).normal(size=(max(COUNTS), size)).astype(np.float32)
+    ids = np.arange(max(COUNTS), dtype=np.int32)
+    calls = [lambda n=n: streams.step(ids[:n], x[:n]) for n in COUNTS]
+    times = quantiles(calls, 3 * seconds)
+    shares = {str(n): round(p50 / n, 2) for n, (p50, _) in zip(COUNTS, times, strict=True)}
+    return {"cell": cell, "H": size, "dtype": dtype, **shares}
+
+
+def torch_step(layer: nn.Module, x: np.ndarray) -> Callable[[], object]:
+    state, tensor = None, torch.from_numpy(x)[None]
+
+    def step() -> None:
+        nonlocal state
+        with torch.inference_mode():
+            _, state = layer(tensor, state)
+
+    return step
+
+
+def onnx_step(cell: str, size: int, layer: nn.Module, x: np.ndarray) -> Callable[[], object]:
+    """The same layer in onnxruntime, whose states go in and come out."""
+    # onnx orders the gates i o f c, z r h
+    order = {"LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2), "RNN": (0,)}[cell]
+
+    def gates(name: str) -> np.ndarray:
+        parts = np.split(getattr(layer, name).detach().numpy(), len(order))
+        return np.concatenate([parts[k] for k in order])
+
+    bias = np.concatenate([gates("bias_ih_l0"), gates("bias_hh_l0")])
+    tensors = {"W": gates("weight_ih_l0"), "R": gates("weight_hh_l0"), "B": bias}
+    helper, number = onnx.helper, onnx.TensorProto.FLOAT
+    names = ("h", "c")[: 2 if cell == "LSTM" else 1]
+    after = [f"{name}_after" for name in names]
+    options = {"linear_before_reset": 1} if cell == "GRU" else {}
+    node = helper.make_node(
+        cell, ["x", "W", "R", "B", "", *names], ["", *after], hidden_size=size, **options
+    )
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [node],
+        "step",
+        [value(name, number, [1, 1, size]) for name in ("x", *names)],
+        [value(name, number, [1, 1, size]) for name in after],
+        [helper.make_tensor(k, number, (1, *v.shape), v.flatten()) for k, v in tensors.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options)
+    feed = {name: np.zeros((1, 1, size), np.float32) for name in names} | {"x": x[None, None]}
+
+    def step() -> None:
+        feed.update(zip(names, session.run(after, feed), strict=True))
+
+    return step
+
+
+def quantiles(calls: Sequence[Callable[[], object]], seconds: float) -> list[tuple[float, float]]:
+    """(p50, p99) of each call in microseconds; rounds of 50 calls each, in turn."""
+    times: list[list[int]] = [[] for _ in calls]
+    for call in calls:
+        call()
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or len(times[0]) < 200:
+        for call, mine in zip(calls, times, strict=True):
+            for _ in range(50):
+                start = time.perf_counter_ns()
+                call()
+                mine.append(time.perf_counter_ns() - start)
+    return [
+        (float(np.percentile(mine, 50)) / 1000, float(np.percentile(mine, 99)) / 1000)
+        for mine in times
+    ]
+
+
+if __name__ == "__main__":
+    main()
