@@ -11,7 +11,7 @@ MISSING = ""
 """Why this installation has no engine; empty where it has one."""
 
 try:
-    from loopwise import _native
+    from loopwise import _native  # pyright: ignore[reportMissingModuleSource]
 except ImportError as error:
     _native = None
     MISSING = str(error) if find_spec("loopwise._native") else "it was not built"  # pyright: ignore[reportConstantRedefinition]

@@ -23,7 +23,7 @@ NO_ENGINE = (
 
 
 def doctor(as_json: Json = False) -> None:
-    """Say what this installation has: engine, torch, optional packages, and what is set.
+    """Say what is installed: engine, torch and extras.
 
     The exit status is 1 where the environment asks for what this machine or installation lacks.
     """

@@ -96,14 +96,14 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
-        (grad,), inputs = grads, ctx.saved_tensors
+        (grad,), (x, weight, bias, targets) = grads, ctx.saved_tensors
         # given away, not kept: autograd then need not copy them
         found, ctx.found = ctx.found, None
         if found is None or torch.is_grad_enabled():  # once more, or to be differentiated again
-            return *_differentiate(*inputs, grad), None
+            return *_differentiate(x, weight, bias, targets, grad), None
         scaled = [
             None if part is None else _times(part, grad).to(like.dtype)
-            for part, like in zip(found, inputs, strict=False)
+            for part, like in zip(found, (x, weight, bias), strict=True)
         ]
         return *scaled, None
 
