@@ -17,7 +17,7 @@ using loopwise::GRU;
 class Backward {
  public:
   Backward(const Recurrence& problem, const Gradients& gradients, const Plan& plan)
-      : p(problem), g(gradients), walk{problem}, G(loopwise::gates_of(p.cell)),
+      : p(problem), g(gradients), walk{p}, G(loopwise::gates_of(p.cell)),
         K(loopwise::kept_of(p.cell)), norm(p.norm_ih != nullptr), projected(p.P != p.H),
         apart(p.cell == GRU && !norm), plan_(plan),
         hh_store_(Packed::size(apart ? 2 * p.H : G * p.H, p.P, 1)),
@@ -25,7 +25,7 @@ class Backward {
         hr_store_(projected ? Packed::size(p.P, p.H, 1) : 0), dh_((size_t)2 * p.B * p.P),
         dc_(p.c0 ? (size_t)p.B * p.H : 0), dout_((size_t)p.B * p.H),
         through_(p.mask ? (size_t)p.B * p.P : 0),
-        sums_((size_t)p.B * row_sums()), work_(p.norm_c ? (size_t)3 * p.H * p.B : 0),
+        sums_((size_t)p.B * row_sums()), work_(p.norm_c ? (size_t)3 * p.H * p.B : 0), dealt_((size_t)2 * p.B),
         hh{hh_store_, apart ? 2 * p.H : G * p.H, p.P, 1},
         extra{extra_store_, p.H, p.P, 1}, hr{hr_store_, p.P, p.H, 1}, barrier_(plan.threads) {
     if (row_sums()) memset(sums_, 0, sizeof(float) * (size_t)p.B * row_sums());
@@ -34,6 +34,8 @@ class Backward {
   void team(int size) {
     plan_.threads = size;
     barrier_.resize(size);
+    int32_t* lists = (int32_t*)(float*)dealt_;
+    deal(p, plan_, lists, lists + p.B);
   }
 
   void pack() {
@@ -92,7 +94,7 @@ class Backward {
     size_t H = (size_t)p.H, gates = (size_t)G * H;
     return (norm ? 4 * gates + (p.norm_c ? 2 * H : 0) : 0) + (p.peephole ? 3 * H : 0);
   }
-  float* sums(int r) const { return sums_ + (size_t)r * row_sums(); }
+  float* sums(int r) const { return sums_ + (size_t)walk.row(r) * row_sums(); }
   static void give(float* to, const float* from, size_t n) {
     if (to) memcpy(to, from, sizeof(float) * n);
   }
@@ -248,13 +250,13 @@ class Backward {
     }
   }
 
-  const Recurrence& p;
+  Recurrence p;
   const Gradients& g;
   Walk walk;
   int G, K;
   bool norm, projected, apart;
   Plan plan_;
-  Buffer hh_store_, extra_store_, hr_store_, dh_, dc_, dout_, through_, sums_, work_;
+  Buffer hh_store_, extra_store_, hr_store_, dh_, dc_, dout_, through_, sums_, work_, dealt_;
   Packed hh, extra, hr;
   Barrier barrier_;
 };
@@ -289,8 +291,7 @@ static void products(const Recurrence& p, const Gradients& g, int threads) {
   float** dx = (float**)(w + gates);
   int i = 0;
   for (int t = 0; t < p.T; t++) {
-    int alive = p.active ? p.active[t] : p.B;
-    for (int r = 0; r < alive; r++, i++) {
+    for (int r = 0; r < p.B && t < walk.length(r); r++, i++) {
       size_t at = walk.at(t, r);
       d_x[i] = g.gates + at * (size_t)wide;
       d_h[i] = norm ? g.share_h + at * (size_t)gates : d_x[i];

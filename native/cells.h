@@ -96,7 +96,7 @@ INLINE Vec shown(const float* d, int at, int n) { return d ? load(d + at, n) : V
 
 INLINE void rnn_back(const Recurrence& p, const Then& t, int u, int n) {
   Vec g = load(t.kept + u, n), d = load(t.d_out + u, n) + shown(t.d_kept, u, n);
-  d = p.cell == loopwise::RNN_TANH ? d * fma(-g, g, splat(1)) : (g > 0.0f ? d : Vec{});
+  d = p.cell == loopwise::RNN_TANH ? d * fma(-g, g, splat(1)) : (g <= 0.0f ? Vec{} : d);  // of NaN it is passed on
   store(t.d_gates + u, d, n);
   if (t.out) store(t.out + u, g, n);
 }

@@ -14,13 +14,13 @@ using loopwise::GRU;
 class Forward {
  public:
   Forward(const Recurrence& problem, const Plan& plan)
-      : p(problem), walk{problem}, G(loopwise::gates_of(p.cell)), K(loopwise::kept_of(p.cell)),
+      : p(problem), walk{p}, G(loopwise::gates_of(p.cell)), K(loopwise::kept_of(p.cell)),
         norm(p.norm_ih != nullptr), projected(p.P != p.H), plan_(plan),
         ih_store_(Packed::size(p.I, p.H, G)), hh_store_(Packed::size(p.P, p.H, G)),
         hr_store_(projected ? Packed::size(p.H, p.P, 1) : 0),
         bias_(bias_size(p)), h_((size_t)2 * p.B * p.P),
         masked_(p.mask ? (size_t)2 * p.B * p.P : 0), c_(p.c0 ? (size_t)p.B * p.H : 0),
-        out_((size_t)p.B * p.H), ih{ih_store_, p.I, p.H, G}, hh{hh_store_, p.P, p.H, G},
+        out_((size_t)p.B * p.H), dealt_((size_t)2 * p.B), ih{ih_store_, p.I, p.H, G}, hh{hh_store_, p.P, p.H, G},
         hr{hr_store_, p.H, p.P, 1}, barrier_(plan.threads) {
     fill_bias(p, bias_);
   }
@@ -29,6 +29,8 @@ class Forward {
   void team(int size) {
     plan_.threads = size;
     barrier_.resize(size);
+    int32_t* lists = (int32_t*)(float*)dealt_;
+    deal(p, plan_, lists, lists + p.B);
   }
 
   void pack() {  // by the whole team
@@ -80,10 +82,14 @@ class Forward {
     if (plan_.by_units) barrier_.wait();
   }
 
+  // Steps whose inputs are projected at once: their gates are to stay near, but there must be rows
+  // enough to be worth the reading of all weights.
   int chunk_steps(int rows) const {
-    size_t bytes = sizeof(float) * (size_t)(K * p.H) * (size_t)(rows > 0 ? rows : 1);
-    int steps = (int)(512 * 1024 / bytes);
-    return steps < 1 ? 1 : steps > 64 ? 64 : steps;
+    const int NEAR = 512 * 1024, WORTH = 192;
+    if (rows < 1) return p.T;
+    int near = NEAR / ((int)sizeof(float) * K * p.H * rows), worth = (WORTH + rows - 1) / rows;
+    int steps = near > worth ? near : worth;
+    return steps < 64 ? steps : 64;
   }
 
   float* kept(int t, int r, int slot, const Scratch& s) const {
@@ -214,12 +220,12 @@ class Forward {
     }
   }
 
-  const Recurrence& p;
+  Recurrence p;
   Walk walk;
   int G, K;
   bool norm, projected;
   Plan plan_;
-  Buffer ih_store_, hh_store_, hr_store_, bias_, h_, masked_, c_, out_;
+  Buffer ih_store_, hh_store_, hr_store_, bias_, h_, masked_, c_, out_, dealt_;
   Packed ih, hh, hr;
   Barrier barrier_;
 };

@@ -19,9 +19,9 @@ INLINE void split_exp(Vec x, Vec& scale, Vec& tail) {
   q = fma(q, r, splat(1.0f / 6));
   q = fma(q, r, splat(0.5f));
   tail = fma(q * r, r, r);
-  Int bits;
+  Word bits;  // of NaN no number comes: without a sign that may overflow
   memcpy(&bits, &shifted, sizeof bits);
-  bits = (Int)((bits << 23) + 0x3f800000);
+  bits = (bits << 23) + 0x3f800000;
   memcpy(&scale, &bits, sizeof scale);
 }
 

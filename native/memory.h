@@ -4,6 +4,8 @@
 #include <sched.h>
 #include <stdlib.h>
 
+#include <new>
+
 #include "vector.h"
 
 namespace LOOPWISE_ISA {
@@ -14,7 +16,7 @@ class Buffer {
   explicit Buffer(size_t n) {
     size_t bytes = (n * sizeof(float) + 127) & ~(size_t)63;
     data_ = n ? (float*)aligned_alloc(64, bytes) : nullptr;
-    if (n && !data_) abort();
+    if (n && !data_) throw std::bad_alloc();
   }
   ~Buffer() { free(data_); }
   Buffer(const Buffer&) = delete;

@@ -17,14 +17,7 @@ using loopwise::Recurrence;
 using loopwise::require;
 using loopwise::Streams;
 
-// A recurrence, and how many rows are alive at each step.
-struct Request {
-  Recurrence p = {};
-  std::vector<int32_t> active;
-};
-
-void read_lengths(Arrays& in, Request& request) {
-  Recurrence& p = request.p;
+void read_lengths(Arrays& in, Recurrence& p) {
   p.order = in.take<const int32_t>("order", "i", {p.B});
   p.length = in.take<const int32_t>("length", "i", {p.B});
   require(!p.order == !p.length, "order and length: give both or none");
@@ -38,16 +31,9 @@ void read_lengths(Arrays& in, Request& request) {
     require(length >= 0 && length <= p.T, "length: expected 0 to T");
     require(r == 0 || length <= p.length[r - 1], "length: expected falling numbers");
   }
-  request.active.assign(static_cast<size_t>(p.T), 0);
-  for (int t = 0, r = p.B; t < p.T; t++) {
-    while (r > 0 && p.length[r - 1] <= t) r--;
-    request.active[static_cast<size_t>(t)] = r;
-  }
-  p.active = request.active.data();
 }
 
-void read(Request& request, Arrays& in, const std::string& cell, bool reverse, int threads) {
-  Recurrence& p = request.p;
+void read(Recurrence& p, Arrays& in, const std::string& cell, bool reverse, int threads) {
   p.cell = cell_of(cell);
   p.reverse = reverse;
   p.threads = threads < 1 ? 1 : threads;
@@ -84,7 +70,7 @@ void read(Request& request, Arrays& in, const std::string& cell, bool reverse, i
     p.cn = in.required_result("cn", {B, H});
     p.cells = in.result("cells", {T, B, H});
   }
-  read_lengths(in, request);
+  read_lengths(in, p);
   p.reset = in.take<const uint8_t>("reset", "?", {T, B});
   require(!p.reset || (p.restart_h && (!lstm || p.restart_c)), "reset: needs restart_h, restart_c");
   p.mask = in.floats("mask", {B, P});
@@ -99,17 +85,16 @@ void read(Request& request, Arrays& in, const std::string& cell, bool reverse, i
 
 void forward(const std::string& cell, bool reverse, int threads, const nb::kwargs& arrays) {
   Arrays in(arrays);
-  Request request;
-  read(request, in, cell, reverse, threads);
+  Recurrence p = {};
+  read(p, in, cell, reverse, threads);
   nb::gil_scoped_release unlocked;
-  loopwise::kernels().forward(request.p);
+  loopwise::kernels().forward(p);
 }
 
 void backward(const std::string& cell, bool reverse, int threads, const nb::kwargs& arrays) {
   Arrays in(arrays);
-  Request request;
-  read(request, in, cell, reverse, threads);
-  const Recurrence& p = request.p;
+  Recurrence p = {};
+  read(p, in, cell, reverse, threads);
   const int T = p.T, B = p.B, I = p.I, H = p.H, P = p.P;
   const int gates = loopwise::gates_of(p.cell) * H, K = loopwise::kept_of(p.cell);
   require(p.kept, "kept: is missing");

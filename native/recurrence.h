@@ -31,7 +31,6 @@ struct Recurrence {
 
   const int32_t* order;   // [B] rows by falling length
   const int32_t* length;  // [B] their lengths, in that order
-  const int32_t* active;  // [T] how many rows are longer than t
   const uint8_t* reset;   // [T, B]
   const float* mask;      // [B, P]
   const float *keep_h, *keep_c;  // [T, B, P], [T, B, H]

@@ -93,7 +93,9 @@ INLINE Vec load(const uint16_t* p) {
 INLINE void store(uint16_t* p, Vec v, int n) {
   Word bits;
   memcpy(&bits, &v, sizeof bits);
-  Half half = __builtin_convertvector((bits + 0x7fff + ((bits >> 16) & 1)) >> 16, Half);
+  Word rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
+  rounded = (bits & 0x7fffffff) > 0x7f800000 ? rounded * 0 + 0x7fc0 : rounded;  // NaN
+  Half half = __builtin_convertvector(rounded, Half);
   memcpy(p, &half, sizeof(uint16_t) * (size_t)n);
 }
 

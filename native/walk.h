@@ -19,16 +19,16 @@ struct Plan {
   bool by_units;
 };
 
+// Rows are shared out where that will do: threads then need not wait for each other. Units are
+// where there are too few rows, or where the weights of all units would not stay near a core.
 static Plan make_plan(const Recurrence& p, double work) {
+  const double ALONE = 1e6, SMALL = 5e5, NEAR = 1.2e6;  // operations; bytes; bytes
   int threads = p.threads;
-  if (work < 1e6) threads = 1;
-  bool plain = !p.norm_ih && p.P == p.H;
-  double weights = 4.0 * p.H * p.P * loopwise::gates_of(p.cell);
-  bool by_units = threads > 1 && plain && p.H >= 64 * threads &&
-                  (p.B < threads || (weights > 1.5e6 && p.B < 12 * threads && false));
-  if (by_units && weights < 5e5) return {1, false};
-  if (!by_units && threads > p.B) threads = p.B;
-  return {threads < 1 ? 1 : threads, by_units};
+  if (work < ALONE || threads < 2) return {1, false};
+  const double weights = 4.0 * p.H * p.P * loopwise::gates_of(p.cell);
+  const bool separable = !p.norm_ih && p.P == p.H && p.H >= 64 * threads;
+  if (separable && weights > (p.B < threads ? SMALL : NEAR)) return {threads, true};
+  return {threads < p.B ? threads : p.B, false};
 }
 
 static Share share_of(const Recurrence& p, const Plan& plan, int thread, int granule) {
@@ -43,18 +43,39 @@ static Share share_of(const Recurrence& p, const Plan& plan, int thread, int gra
   return {0, p.B, u0, u1 < p.H ? u1 : p.H};
 }
 
+// Deals the rows out like cards, so that each thread has long and short ones, by falling length.
+// `order` and `length` are memory for the new lists.
+static void deal(Recurrence& p, const Plan& plan, int32_t* order, int32_t* length) {
+  if (!p.length || plan.by_units || plan.threads < 2) return;
+  int rank = 0;
+  for (int round = 0; rank < p.B; round++)
+    for (int i = 0; i < plan.threads; i++) {
+      Share s = share_of(p, plan, i, 1);
+      if (s.r0 + round >= s.r1) continue;
+      order[s.r0 + round] = p.order[rank];
+      length[s.r0 + round] = p.length[rank++];
+    }
+  p.order = order;
+  p.length = length;
+}
+
 // Walks a batch: which rows are alive at a step, and where they begin.
 struct Walk {
   const Recurrence& p;
   int time(int s) const { return p.reverse ? p.T - 1 - s : s; }
   int row(int r) const { return p.order ? p.order[r] : r; }
   int length(int r) const { return p.length ? p.length[r] : p.T; }
-  // Rows of [r0, r1) alive at step s, counted from r0.
+  // How many of rows [r0, r1), whose lengths fall, are alive at step s.
   int alive(int s, int r0, int r1) const {
     if (s < 0 || s >= p.T) return 0;
-    int n = p.active ? p.active[time(s)] : p.B;
-    n = n < r1 ? n : r1;
-    return n > r0 ? n - r0 : 0;
+    if (!p.length) return r1 - r0;
+    int t = time(s), low = r0, high = r1;
+    while (low < high) {
+      int middle = (low + high) / 2;
+      if (p.length[middle] > t) low = middle + 1;
+      else high = middle;
+    }
+    return low - r0;
   }
   bool first(int t, int r) const { return t == (p.reverse ? length(r) - 1 : 0); }
   // Whether a new sequence begins at t: where it ends when read in reverse.
@@ -78,9 +99,9 @@ struct Walk {
 };
 
 static double positions(const Recurrence& p) {
-  if (!p.active) return (double)p.T * p.B;
+  if (!p.length) return (double)p.T * p.B;
   double n = 0;
-  for (int t = 0; t < p.T; t++) n += p.active[t];
+  for (int r = 0; r < p.B; r++) n += p.length[r];
   return n;
 }
 

@@ -59,9 +59,10 @@ def test_layers_run_on_the_backend_in_force():
     for name in AVAILABLE:
         kernels = native if name == "native" else ops
         solver = "solve" if name == "native" else "compute"
-        with backend(name), mock.patch.object(
-            kernels, solver, wraps=getattr(kernels, solver)
-        ) as called:
+        with (
+            backend(name),
+            mock.patch.object(kernels, solver, wraps=getattr(kernels, solver)) as called,
+        ):
             layer(torch.zeros(2, 1, 3))
         assert called.call_count == 1
         assert name == "native" or called.call_args.args[1] == name

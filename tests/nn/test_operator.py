@@ -7,8 +7,8 @@ import torch
 
 from loopwise.nn import ops
 from loopwise.nn.backend import backend
-from loopwise.nn.problem import Problem
 from loopwise.nn.layers import RNN
+from loopwise.nn.problem import Problem
 from loopwise.nn.state import leaves
 from nn.cases import HIDDEN, OWN, ROWS, STEPS, Case, ids, sample
 from nn.oracle import BACKENDS, AsOperator, assert_agree, assert_near, solve

@@ -68,14 +68,15 @@ class _Recurrence(torch.autograd.Function):
         ctx.set_materialize_grads(False)
         ctx.problem, ctx.gradients = problem.without_tensors(), gradients
         ctx.names = tuple(everything)
-        ctx.save_for_backward(*tensors, *everything.values())
+        # what is saved is watched: to change a mask before the backward pass is an error
+        ctx.save_for_backward(*everything.values(), *tensors, *problem.fixed())
         return tuple(results.values())
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
-        count = len(ctx.saved_tensors) - len(ctx.names)
-        problem = ctx.problem.over(iter(ctx.saved_tensors[:count]))
-        saved = dict(zip(ctx.names, ctx.saved_tensors[count:], strict=True))
+        tensors = iter(ctx.saved_tensors)
+        saved = {name: next(tensors) for name in ctx.names}
+        problem = ctx.problem.over(tensors).over_fixed(tensors)
         if torch.is_grad_enabled():
             return None, None, *_differentiable(problem, ctx.gradients, grads, saved)
         wanted = [n for n, w in zip(_names(problem), ctx.needs_input_grad[2:], strict=True) if w]

@@ -48,6 +48,20 @@ class Problem(NamedTuple):
             restart=tuple(next(tensors) for _ in self.restart),
         )
 
+    def fixed(self) -> list[Tensor]:
+        """The tensors that have none."""
+        single = (self.lengths, self.reset, self.mask)
+        return [*(tensor for tensor in single if tensor is not None), *self.keep]
+
+    def over_fixed(self, tensors: Iterator[Tensor]) -> "Problem":
+        """The same problem with other `fixed` tensors."""
+        return self._replace(
+            lengths=None if self.lengths is None else next(tensors),
+            reset=None if self.reset is None else next(tensors),
+            mask=None if self.mask is None else next(tensors),
+            keep=tuple(next(tensors) for _ in self.keep),
+        )
+
     def without_tensors(self) -> "Problem":
         """The same over empty tensors, for those who keep the tensors themselves."""
-        return self.over(repeat(torch.empty(0)))
+        return self.over(repeat(torch.empty(0))).over_fixed(repeat(torch.empty(0)))

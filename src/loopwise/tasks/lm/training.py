@@ -7,6 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from loopwise import engine
 from loopwise.errors import ConfigError, DataError, FileError, LoopwiseError, MissingExtraError
 from loopwise.runs import Run
 from loopwise.tasks.lm.config import LMConfig
@@ -99,7 +100,8 @@ def _describe(task: LanguageModelling, console: Console) -> None:
     console.print(
         f"text: {len(corpus.train):,} tokens, {len(corpus.valid):,} for validation; "
         f"vocabulary: {corpus.codec.size:,} {corpus.codec.unit}\n"
-        f"model: {model.num_layers} x {model.cell}, {parameters:,} parameters",
+        f"model: {model.num_layers} x {model.cell}, {parameters:,} parameters"
+        + ("" if engine.available() else "\nno native engine, so slower: see loopwise doctor"),
         markup=False,
         highlight=False,
         soft_wrap=True,

@@ -1,0 +1,322 @@
+"""The compiled engine itself: what it refuses, its functions, its instruction sets, its build."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from loopwise import engine
+
+ROOT = Path(__file__).parents[1]
+SENTINEL = 123.0
+T, B, I, H, P = 4, 3, 2, 5, 3  # noqa: E741, the documentation's letters
+
+needs_engine = pytest.mark.skipif(not engine.available(), reason="no native engine here")
+
+
+def test_there_is_an_engine_where_there_is_a_compiler():
+    """The installation goes on without one, so that a broken build would go unseen."""
+    if engine.available():
+        return
+    names = (os.environ.get("CXX", "c++"), "g++", "clang++")
+    compiler = next(filter(None, map(shutil.which, names)), None)
+    if compiler is None:
+        pytest.skip(f"no C++ compiler here, and so no engine: {engine.MISSING}")
+    pytest.fail(f"{compiler} is here, but the engine is not: {engine.MISSING}; see its build")
+
+
+def arguments(**changes):
+    """A projected LSTM over rows of unequal length, with everything that `forward` knows."""
+
+    def floats(*shape):
+        return np.zeros(shape, np.float32)
+
+    inputs = {
+        "x": floats(T, B, I), "h0": floats(B, P), "c0": floats(B, H),
+        "restart_h": floats(B, P), "restart_c": floats(B, H),
+        "w_ih": floats(4 * H, I), "w_hh": floats(4 * H, P), "w_hr": floats(P, H),
+        "b_ih": floats(4 * H), "b_hh": floats(4 * H), "peephole": floats(3, H),
+        "norm_ih": floats(4 * H), "norm_hh": floats(4 * H),
+        "norm_c": floats(H), "norm_c_bias": floats(H),
+        "mask": floats(B, P), "keep_h": floats(T, B, P), "keep_c": floats(T, B, H),
+        "reset": np.zeros((T, B), np.bool_),
+        "order": np.array([2, 0, 1], np.int32), "length": np.array([4, 2, 0], np.int32),
+    }  # fmt: skip
+    results = {
+        "y": floats(T, B, P), "hn": floats(B, P), "cn": floats(B, H),
+        "kept": floats(T, B, 4 * H), "cells": floats(T, B, H),
+        "share_x": floats(T, B, 4 * H), "share_h": floats(T, B, 4 * H),
+    }  # fmt: skip
+    for array in results.values():
+        array.fill(SENTINEL)
+    return {**inputs, **results, **changes}, results
+
+
+def gradients():
+    """What `backward` takes besides, all of it optional but for the first."""
+    arrays, _ = arguments()
+    results = ("y", "hn", "cn", "kept", "cells")
+    wanted = [n for n in arrays if n not in (*results, "share_x", "share_h", "mask", "reset")]
+    wanted = [n for n in wanted if not n.startswith(("keep", "order", "length"))]
+    work = {"gates": (T, B, 4 * H), "share_h": (T, B, 4 * H), "out": (T, B, H), "narrow": (T, B, P)}
+    return {
+        **{f"work_{name}": np.zeros(shape, np.float32) for name, shape in work.items()},
+        **{f"d_{name}": np.ones_like(arrays[name]) for name in results},
+        **{f"d_{name}": np.full_like(arrays[name], SENTINEL) for name in wanted},
+    }
+
+
+BAD = [
+    ({"x": np.zeros((T, B), np.float32)}, ValueError, "x: has too few dimensions"),
+    ({"x": None}, ValueError, "x: expected an array"),
+    ({"x": np.zeros((T, B, I))}, TypeError, "x: expected type 'f', given 'd'"),
+    ({"h0": None}, ValueError, "h0: is missing"),
+    ({"c0": None}, ValueError, "c0: is missing"),
+    ({"h0": np.zeros((B, H), np.float32)}, ValueError, r"h0: .* \(3, 3\), given \(3, 5\)"),
+    ({"w_ih": np.zeros((I, 4 * H), np.float32).T}, TypeError, "w_ih: .* a C-contiguous array$"),
+    ({"w_hh": np.zeros((3, P), np.float32)}, ValueError, "w_hh: expected at least one unit"),
+    ({"w_hr": None}, ValueError, "w_hr: expected where"),
+    ({"peephole": np.zeros((H, 3), np.float32)}, ValueError, "peephole: expected shape"),
+    ({"norm_hh": None}, ValueError, "norm_ih and norm_hh: give both or none"),
+    ({"norm_c": None}, ValueError, "norm_c: expected together with norm_ih"),
+    ({"restart_c": None}, ValueError, "reset: needs restart_h, restart_c"),
+    ({"reset": np.zeros((T, B), np.uint8)}, TypeError, "reset: expected type '[?]', given 'B'"),
+    ({"order": None}, ValueError, "order and length: give both or none"),
+    ({"order": np.array([0, 0, 1], np.int32)}, ValueError, "order: expected each row once"),
+    ({"order": np.array([0, 3, 1], np.int32)}, ValueError, "order: expected each row once"),
+    ({"order": np.array([0, -1, 1], np.int32)}, ValueError, "order: expected each row once"),
+    ({"length": np.array([5, 2, 0], np.int32)}, ValueError, "length: expected 0 to T"),
+    ({"length": np.array([4, 2, -1], np.int32)}, ValueError, "length: expected 0 to T"),
+    ({"length": np.array([2, 4, 0], np.int32)}, ValueError, "length: expected falling numbers"),
+    ({"length": np.array([4, 2, 0])}, TypeError, "length: expected type 'i', given 'l'"),
+    ({"keep_c": np.zeros((T, B, P), np.float32)}, ValueError, "keep_c: expected shape"),
+    ({"kept": None}, ValueError, "kept and cells: give both or none"),
+    ({"cn": None}, ValueError, "cn: is missing"),
+    ({"y": np.zeros((T, B, H), np.float32)}, ValueError, "y: expected shape"),
+    ({"hn": np.zeros((P, B), np.float32).T}, TypeError, "hn: .* that may be written to"),
+]  # fmt: skip
+
+
+def names(bad):
+    return [f"{'-'.join(change)}-{k}" for k, (change, *_) in enumerate(bad)]
+
+
+@needs_engine
+@pytest.mark.parametrize(("change", "kind", "message"), BAD, ids=names(BAD))
+def test_what_does_not_fit_is_refused_before_anything_is_touched(change, kind, message):
+    arrays, results = arguments(**change)
+    with pytest.raises(kind, match=message):
+        engine.forward("lstm", False, 1, **arrays)
+    extra = gradients()
+    before = {name: array.copy() for name, array in extra.items()}
+    with pytest.raises(kind, match=message):
+        engine.backward("lstm", False, 1, **arrays, **extra)
+    assert all((array == SENTINEL).all() for array in results.values())
+    assert all((array == before[name]).all() for name, array in extra.items())
+
+
+@needs_engine
+def test_what_fits_is_computed():
+    """Else the test above could not fail."""
+    arrays, results = arguments()
+    engine.forward("lstm", False, 1, **arrays)
+    assert all((results[name] != SENTINEL).all() for name in ("hn", "cn"))
+    assert (results["y"][:, 2] == 0).all()
+    assert (results["y"][2:, 0] == SENTINEL).all()  # beyond its end
+    extra = gradients()
+    engine.backward("lstm", False, 1, **arrays, **extra)
+    assert (extra["d_x"][:, 2] == 0).all()
+
+
+@needs_engine
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"work_gates": None}, "work_gates: is missing"),
+        ({"work_share_h": None}, "work_share_h: is missing"),
+        ({"work_narrow": None}, "work_out, work_narrow: are missing"),
+        ({"d_y": np.zeros((B, T, P), np.float32)}, "d_y: expected shape"),
+        ({"d_w_hh": np.zeros((4 * H, H), np.float32)}, "d_w_hh: expected shape"),
+    ],
+)
+def test_gradients_that_do_not_fit_are_refused(change, message):
+    arrays, _ = arguments()
+    extra = {**gradients(), **change}
+    with pytest.raises(ValueError, match=message):
+        engine.backward("lstm", False, 1, **arrays, **extra)
+    assert (extra["d_x"] == SENTINEL).all()
+
+
+@needs_engine
+def test_a_result_must_be_writable_and_an_input_need_not():
+    arrays, _ = arguments()
+    arrays["x"].flags.writeable = False
+    engine.forward("lstm", False, 1, **arrays)
+    arrays["y"].flags.writeable = False
+    with pytest.raises(TypeError, match="y: expected a C-contiguous array that may be written to"):
+        engine.forward("lstm", False, 1, **arrays)
+
+
+@needs_engine
+def test_unknown_cells_and_functions():
+    arrays, _ = arguments()
+    with pytest.raises(ValueError, match=r"cell: expected rnn_tanh, .* given elman"):
+        engine.forward("elman", False, 1, **arrays)
+    row = np.zeros(3, np.float32)
+    with pytest.raises(ValueError, match="function: expected sigmoid or tanh"):
+        engine.activate("relu", x=row, y=row)
+
+
+@needs_engine
+def test_targets_beyond_the_classes():
+    logits = np.full((2, 3), SENTINEL, np.float32)
+    nats = np.full(2, SENTINEL, np.float32)
+    with pytest.raises(ValueError, match="targets: expected numbers below"):
+        engine.surprisal(1, 1.0, logits=logits, targets=np.array([0, 3]), nats=nats)
+    assert (logits == SENTINEL).all()
+    assert (nats == SENTINEL).all()
+
+
+def floats():
+    """Float32 numbers of every size: each 4099th bit pattern, and closely from -20 to 20."""
+    patterns = np.arange(0, 2**32, 4099, dtype=np.uint32).view(np.float32)
+    extremes = np.array([0, -0.0, np.inf, -np.inf, np.nan, 1e-45, -1e-45], np.float32)
+    return np.concatenate((patterns, np.linspace(-20, 20, 1_000_001, dtype=np.float32), extremes))
+
+
+def apply(function, x):
+    y = np.empty_like(x)
+    engine.activate(function, x=x, y=y)
+    return y
+
+
+def assert_within(found, expected, units):
+    """In units of the last place; what is denormal counts as zero."""
+    tiny = np.finfo(np.float32).tiny
+    error = np.abs(found - expected) / np.spacing(np.abs(expected).astype(np.float32))
+    error[np.abs(expected) < tiny] = 0
+    worst = error.argmax()
+    assert error[worst] <= units, (found[worst], expected[worst], error[worst])
+    assert (np.abs(found[np.abs(expected) < tiny]) <= tiny).all()
+
+
+@needs_engine
+def test_tanh():
+    x = floats()
+    found = apply("tanh", x)
+    assert (np.isnan(found) == np.isnan(x)).all()
+    x, found = x[~np.isnan(x)], found[~np.isnan(x)]
+    assert_within(found, np.tanh(x.astype(np.float64)), 3)
+    assert (np.abs(found) <= 1).all()
+    assert (np.signbit(found) == np.signbit(x)).all()
+    assert (found[np.isinf(x)] == np.sign(x[np.isinf(x)])).all()
+
+
+@needs_engine
+def test_sigmoid():
+    x = floats()
+    found = apply("sigmoid", x)
+    assert (np.isnan(found) == np.isnan(x)).all()
+    x, found = x[~np.isnan(x)], found[~np.isnan(x)]
+    with np.errstate(over="ignore"):
+        expected = 1 / (1 + np.exp(-x.astype(np.float64)))
+    normal = x >= -87
+    assert_within(found[normal], expected[normal], 3)
+    assert (np.abs(found - expected)[~normal] < 2e-38).all()
+    assert ((found >= 0) & (found <= 1)).all()
+
+
+@needs_engine
+def test_any_number_of_values():
+    """What does not fill a vector is computed alike, and nothing beyond it is touched."""
+    whole = np.linspace(-3, 3, 70, dtype=np.float32)
+    expected = apply("tanh", whole)
+    for n in range(71):
+        y = np.full(70, SENTINEL, np.float32)
+        engine.activate("tanh", x=whole[:n], y=y[:n])
+        assert (y[:n] == expected[:n]).all()
+        assert (y[n:] == SENTINEL).all()
+
+
+def python(code: str, isa: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", f"from loopwise import engine\n{code}"],
+        env={**os.environ, "LOOPWISE_ISA": isa}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+@needs_engine
+def test_an_instruction_set_that_does_not_exist():
+    done = python("engine.isa()", "avx3")
+    error = done.stderr.splitlines()[-1]
+    assert error.startswith("loopwise.errors.ConfigError: LOOPWISE_ISA='avx3': expected one of ")
+    assert error.endswith("this machine offers " + ", ".join(engine.isas()))
+
+
+@needs_engine
+def test_a_wrong_instruction_set_is_told_wherever_it_is_met():
+    code = (
+        "import torch, loopwise\n"
+        "try:\n    loopwise.LSTM(2, 3)(torch.zeros(1, 1, 2))\n"
+        "except loopwise.LoopwiseError as error:\n    print(error)\n"
+    )
+    assert "LOOPWISE_ISA='avx3': expected" in python(code, "avx3").stdout
+
+
+@needs_engine
+def test_no_choice_is_the_best():
+    assert python("print(engine.isa())", "").stdout.strip() == engine.isas()[0]
+
+
+def other_instruction_sets():
+    return [isa for isa in engine.isas() if isa != engine.isa()]
+
+
+FAST = [
+    "tests/test_engine.py::test_tanh",
+    "tests/test_engine.py::test_sigmoid",
+    "tests/nn/test_native.py::test_sizes_and_options",
+    "tests/nn/test_native.py::test_accuracy_of_one_step",
+    "tests/nn/test_native_bits.py::test_threads_that_share_units[gru-2-all]",
+    "tests/nn/test_native_bits.py::test_neighbours",
+    "tests/nn/test_cross_entropy.py::test_it_is_cross_entropy",
+]
+
+
+@needs_engine
+@pytest.mark.parametrize("isa", other_instruction_sets())
+def test_every_instruction_set_of_this_machine(isa):
+    """The rest of the suite runs on one of them: here are the others."""
+    assert python("print(engine.isa())", isa).stdout.strip() == isa
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *FAST],
+        cwd=ROOT, env={**os.environ, "LOOPWISE_ISA": isa}, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def objects():
+    return sorted(ROOT.glob("build/cp*/CMakeFiles/kernels_*.dir/kernels.cpp.o"))
+
+
+@pytest.mark.skipif(not objects(), reason="no object files of a build here")
+@pytest.mark.skipif(shutil.which("nm") is None, reason="no nm here")
+@pytest.mark.parametrize("path", objects(), ids=lambda path: path.parent.stem)
+def test_instruction_sets_share_no_symbol(path):
+    """Of two functions of one name the linker keeps one: maybe the one the machine cannot run."""
+    isa = path.parent.stem.removeprefix("kernels_")
+    listing = subprocess.run(
+        ["nm", "--demangle", "--defined-only", "--extern-only", path],
+        capture_output=True, text=True, check=True,
+    ).stdout.splitlines()  # fmt: skip
+    symbols = [line.split(maxsplit=2)[2] for line in listing]
+    own = f"loopwise_{isa}::"
+    assert f"{own}kernels" in symbols
+    # data of the compiler's, the same for all
+    foreign = [name for name in symbols if own not in name and not name.startswith("DW.ref.")]
+    assert not foreign, foreign
