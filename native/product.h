@@ -280,6 +280,15 @@ static void multiply(const Panels<W>& w, int p0, int p1, int rows,
   }
 }
 
+// No more than a tile's height of numbers; what follows them is written over.
+INLINE void copy_few(float* to, const float* from, int n) {
+#if defined(__AVX512F__)
+  store(to, load(from, n));
+#else
+  for (int i = 0; i < n; i++) to[i] = from[i];
+#endif
+}
+
 // c [M, N] = sum over k of a[k][m] * b[k][n]: what weights' gradients are. In blocks of k, each with
 // a sum of its own, which is more accurate than one long chain. All threads of the team call it.
 constexpr int BLOCK_K = 256, BLOCK_TILES = 8;
@@ -289,7 +298,7 @@ INLINE size_t outer_panels(int N) { return Packed::size(BLOCK_K, N, 1); }
 static void outer(const float* const* a, int M, const float* const* b, int N, int K, float* c,
                   float* panels) {
   constexpr int TALL = most_rows(VECTORS), BLOCK_M = TALL * BLOCK_TILES;
-  alignas(64) float block[BLOCK_M * BLOCK_K];
+  alignas(64) float block[BLOCK_M * BLOCK_K + WIDTH];  // `copy_few` writes beyond its end
   if (K == 0) {
 #pragma omp for
     for (int m = 0; m < M; m++) memset(c + (size_t)m * N, 0, sizeof(float) * (size_t)N);
@@ -307,8 +316,7 @@ static void outer(const float* const* a, int M, const float* const* b, int N, in
       for (int m = 0; m < height;) {
         int tall = tile_height(height - m, TALL);
         float* to = block + (size_t)m * depth;
-        for (int k = 0; k < depth; k++)
-          for (int i = 0; i < tall; i++) *to++ = a[k0 + k][m0 + m + i];
+        for (int k = 0; k < depth; k++, to += tall) copy_few(to, a[k0 + k] + m0 + m, tall);
         m += tall;
       }
       for (int p = 0; p < w.panels(); p++) {
