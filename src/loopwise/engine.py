@@ -7,6 +7,9 @@ from typing import Any
 
 from loopwise.errors import ConfigError
 
+WEIGHTS = {"ih": "w_ih", "hh": "w_hh", "bias_ih": "b_ih", "bias_hh": "b_hh", "hr": "w_hr"}
+"""The engine's names of a cell's weights, where they differ from `runtime.shapes.FIELDS`."""
+
 MISSING = ""
 """Why this installation has no engine; empty where it has one."""
 
@@ -35,8 +38,8 @@ def isa() -> str:
 
 
 def isas() -> list[str]:
-    """The instruction sets that this machine offers, the best first, of ``"avx512"``, ``"avx2"``
-    and ``"baseline"``; none where this installation has no engine.
+    """The instruction sets that this machine offers, the best first, of ``"avx512vnni"``,
+    ``"avx512"``, ``"avx2"`` and ``"baseline"``; none where this installation has no engine.
     """
     return [] if _native is None else _native.isas()
 

@@ -246,3 +246,16 @@ def test_targets_beyond_the_classes_are_refused(on):
     targets[3] = 5
     with backend(on), pytest.raises((ValueError, IndexError)):
         linear_cross_entropy(x, weight, bias, targets)
+
+
+@needs_engine
+def test_no_gradient_is_found_where_nothing_learns():
+    x, weight = torch.randn(5, 4), torch.randn(7, 4, requires_grad=True)
+    targets = torch.arange(5)
+    with mock.patch.object(torch, "mm", wraps=torch.mm) as product:
+        learning = linear_cross_entropy(x, weight, None, targets)
+        assert product.call_count == 1
+        with torch.no_grad():
+            reading = linear_cross_entropy(x, weight, None, targets)
+        assert product.call_count == 1
+    assert torch.equal(reading, learning.detach())

@@ -10,6 +10,7 @@ from torch.nn import functional
 from loopwise import engine
 from loopwise.nn.autocast import autocast_active
 from loopwise.nn.backend import current_backend
+from loopwise.nn.transforms import transforms_active
 
 LOGITS_AT_ONCE = 1 << 23
 """Logits that are in memory together; enough for products to run at full speed."""
@@ -38,7 +39,10 @@ def linear_cross_entropy(x: Tensor, weight: Tensor, bias: Tensor | None, targets
     x, targets = x.flatten(0, -2), targets.flatten()
     with torch.autocast(x.device.type, enabled=False):
         if _engine_can(x, weight, bias):
-            return _LinearCrossEntropy.apply(x, weight, bias, targets)
+            inputs = (x, weight) if bias is None else (x, weight, bias)
+            if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in inputs):
+                return _LinearCrossEntropy.apply(x, weight, bias, targets)
+            return _solve(x, weight, bias, targets, learns=False)[0]
         return _definition(x, weight, bias, targets)
 
 
@@ -56,8 +60,7 @@ def _engine_can(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
         current_backend() == "native"
         and not torch.compiler.is_compiling()
         and not torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
-        and not torch._C._are_functorch_transforms_active()  # pyright: ignore[reportPrivateUsage]
-        and torch.autograd.forward_ad._current_level < 0  # pyright: ignore[reportPrivateUsage]
+        and not transforms_active()
         and all(t.device.type == "cpu" and t.dtype == x.dtype for t in tensors)
         and x.dtype in (torch.float32, torch.bfloat16)
         and 0 not in (*x.shape, *weight.shape)
@@ -67,32 +70,9 @@ def _engine_can(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
 class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor) -> Any:
-        nats = torch.empty(x.shape[0])
-        learns = any(ctx.needs_input_grad)
-        d_x = torch.empty_like(x) if learns else None
-        d_weight = torch.zeros_like(weight, dtype=torch.float32) if learns else None
-        d_bias = torch.zeros(weight.shape[0]) if learns and bias is not None else None
-        for rows in _chunks(x.shape[0], weight.shape[0]):
-            logits = functional.linear(x[rows], weight, bias)
-            engine.surprisal(
-                torch.get_num_threads(),
-                1.0,
-                logits=_numbers(logits),
-                targets=targets[rows].contiguous().numpy(),
-                nats=nats[rows].numpy(),
-            )
-            if d_x is None or d_weight is None:
-                continue
-            torch.mm(logits, weight, out=d_x[rows])
-            if logits.dtype == torch.float32:
-                d_weight.addmm_(logits.t(), x[rows])
-            else:
-                d_weight += logits.t() @ x[rows]
-            if d_bias is not None:
-                d_bias += logits.sum(0, dtype=torch.float32)
+        total, ctx.found = _solve(x, weight, bias, targets, learns=True)
         ctx.save_for_backward(x, weight, bias, targets)
-        ctx.found = [d_x, d_weight, d_bias]
-        return nats.sum()
+        return total
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Any:
@@ -106,6 +86,35 @@ class _LinearCrossEntropy(torch.autograd.Function):
             for part, like in zip(found, (x, weight, bias), strict=True)
         ]
         return *scaled, None
+
+
+def _solve(
+    x: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, *, learns: bool
+) -> tuple[Tensor, list[Tensor | None]]:
+    """The sum, and where something learns the gradients of `x`, `weight` and `bias`."""
+    nats = torch.empty(x.shape[0])
+    d_x = torch.empty_like(x) if learns else None
+    d_weight = torch.zeros_like(weight, dtype=torch.float32) if learns else None
+    d_bias = torch.zeros(weight.shape[0]) if learns and bias is not None else None
+    for rows in _chunks(x.shape[0], weight.shape[0]):
+        logits = functional.linear(x[rows], weight, bias)
+        engine.surprisal(
+            torch.get_num_threads(),
+            1.0,
+            logits=_numbers(logits),
+            targets=targets[rows].contiguous().numpy(),
+            nats=nats[rows].numpy(),
+        )
+        if d_x is None or d_weight is None:
+            continue
+        torch.mm(logits, weight, out=d_x[rows])
+        if logits.dtype == torch.float32:
+            d_weight.addmm_(logits.t(), x[rows])
+        else:
+            d_weight += logits.t() @ x[rows]
+        if d_bias is not None:
+            d_bias += logits.sum(0, dtype=torch.float32)
+    return nats.sum(), [d_x, d_weight, d_bias]
 
 
 def _differentiate(

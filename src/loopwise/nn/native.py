@@ -142,11 +142,8 @@ def _names(problem: Problem) -> tuple[str, ...]:
 
 @cache
 def _names_of(state: int, present: tuple[bool, ...], restart: int) -> tuple[str, ...]:
-    weights = [_WEIGHTS.get(name, name) for name in compress(Weights._fields, present)]
+    weights = [engine.WEIGHTS.get(name, name) for name in compress(Weights._fields, present)]
     return ("x", *("h0", "c0")[:state], *weights, *("restart_h", "restart_c")[:restart])
-
-
-_WEIGHTS = {"ih": "w_ih", "hh": "w_hh", "bias_ih": "b_ih", "bias_hh": "b_hh", "hr": "w_hr"}
 
 
 def _array(tensor: Tensor) -> Array:

@@ -19,6 +19,7 @@ from loopwise.nn.backend import current_backend
 from loopwise.nn.kernels import compute, compute_step
 from loopwise.nn.problem import Problem
 from loopwise.nn.reference import Hidden, Scan, Weights
+from loopwise.nn.transforms import transforms_active
 
 
 def recurrence(problem: Problem) -> Scan:
@@ -37,7 +38,7 @@ def recurrence(problem: Problem) -> Scan:
 
 def single_step(cell: str, x: Tensor, state: Hidden, w: Weights) -> Hidden:
     """One step of a single cell; `x` is [B, I]. A compiler gets the definition, to fuse it."""
-    plain = not (_transforms_active() or torch.compiler.is_compiling() or autocast_active(x.device))
+    plain = not (transforms_active() or torch.compiler.is_compiling() or autocast_active(x.device))
     return compute_step(cell, x, state, w, current_backend() if plain else "reference")
 
 
@@ -49,7 +50,7 @@ def _cast(problem: Problem, dtype: torch.dtype) -> Problem:
 
 
 def _solve(problem: Problem) -> Scan:
-    if _transforms_active():  # first of all: the operator has no rule for them
+    if transforms_active():  # first of all: the operator has no rule for them
         return compute(problem, "reference")
     if torch.compiler.is_compiling():
         return _unflatten(problem, _operator(*_flatten(problem)))
@@ -62,14 +63,6 @@ def _compute(problem: Problem, backend: str) -> Scan:
             return native.solve(problem, _differentiable_gradients)
         backend = "torch"
     return compute(problem, backend)
-
-
-def _transforms_active() -> bool:
-    """Whether ``torch.func`` or forward mode is at work, which torch's kernels do not support."""
-    return (
-        torch._C._are_functorch_transforms_active()  # pyright: ignore[reportPrivateUsage]
-        or torch.autograd.forward_ad._current_level >= 0  # pyright: ignore[reportPrivateUsage]
-    )
 
 
 # The operator sees flat lists; what follows translates, and gives its shapes and its gradient.

@@ -9,24 +9,9 @@ from torch import Tensor, nn
 from loopwise.nn import init
 from loopwise.nn.options import Options
 from loopwise.nn.reference import Weights
-from loopwise.runtime.shapes import GATES, parameter_shapes
+from loopwise.runtime.shapes import FIELDS, GATES, parameter_shapes
 
 _ONES = ("norm_weight_ih", "norm_weight_hh", "norm_weight_c")
-
-
-_FIELDS = {
-    "weight_ih": "ih",
-    "weight_hh": "hh",
-    "bias_ih": "bias_ih",
-    "bias_hh": "bias_hh",
-    "weight_hr": "hr",
-    "weight_peephole": "peephole",
-    "norm_weight_ih": "norm_ih",
-    "norm_weight_hh": "norm_hh",
-    "norm_weight_c": "norm_c",
-    "norm_bias_c": "norm_c_bias",
-}
-"""Fields of `Weights` by parameter."""
 
 
 def register(
@@ -44,7 +29,7 @@ def register(
 
 def names(options: Options, suffix: str = "") -> dict[str, str]:
     """The names of a cell's parameters by field of `Weights`."""
-    return {_FIELDS[name]: name + suffix for name in parameter_shapes(options)}
+    return {FIELDS[name]: name + suffix for name in parameter_shapes(options)}
 
 
 def weights(module: nn.Module, names: Mapping[str, str]) -> Weights:

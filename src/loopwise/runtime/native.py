@@ -9,23 +9,9 @@ from loopwise import engine
 from loopwise.errors import ConfigError
 from loopwise.runtime.cells import Array, LayerState
 from loopwise.runtime.description import LanguageModelDescription, LayerDescription
-from loopwise.runtime.shapes import INITIAL
+from loopwise.runtime.shapes import FIELDS, INITIAL
 
 PRECISIONS = ("float32", "bfloat16", "int8")
-
-_NAMES = {
-    "weight_ih_l0": "w_ih",
-    "weight_hh_l0": "w_hh",
-    "bias_ih_l0": "b_ih",
-    "bias_hh_l0": "b_hh",
-    "weight_hr_l0": "w_hr",
-    "weight_peephole_l0": "peephole",
-    "norm_weight_ih_l0": "norm_ih",
-    "norm_weight_hh_l0": "norm_hh",
-    "norm_weight_c_l0": "norm_c",
-    "norm_bias_c_l0": "norm_c_bias",
-}
-"""A layer's tensors, and the engine's names of them."""
 
 
 def require_precision(precision: str) -> None:
@@ -110,7 +96,9 @@ def read(
 
 def _weights(tensors: Mapping[str, Array]) -> dict[str, Array]:
     return {
-        name: np.ascontiguousarray(tensors[key]) for key, name in _NAMES.items() if key in tensors
+        engine.WEIGHTS.get(field, field): np.ascontiguousarray(tensors[f"{name}_l0"])
+        for name, field in FIELDS.items()
+        if f"{name}_l0" in tensors
     }
 
 

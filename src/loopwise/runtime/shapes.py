@@ -7,6 +7,20 @@ Shapes = dict[str, tuple[int, ...]]
 GATES = {"rnn": 1, "rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 3}
 """Gates by cell; a name may say an rnn's nonlinearity or not."""
 
+FIELDS = {
+    "weight_ih": "ih",
+    "weight_hh": "hh",
+    "bias_ih": "bias_ih",
+    "bias_hh": "bias_hh",
+    "weight_hr": "hr",
+    "weight_peephole": "peephole",
+    "norm_weight_ih": "norm_ih",
+    "norm_weight_hh": "norm_hh",
+    "norm_weight_c": "norm_c",
+    "norm_bias_c": "norm_c_bias",
+}
+"""Weights by the names of their parameters: what each is to a cell."""
+
 INITIAL = ("initial_h", "initial_c")
 """Names of a learned initial state's tensors, as many as the state has."""
 
