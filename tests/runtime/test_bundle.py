@@ -9,12 +9,14 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from safetensors import safe_open
 from safetensors.numpy import save
 from safetensors.torch import save as save_torch
 
 from loopwise.errors import BundleError
 from loopwise.runtime.bundle import Bundle, read_bundle, write_bundle
 from loopwise.runtime.description import parse_description
+from loopwise.runtime.precision import decode, encode
 from runtime.tiny import bundle, description, layer
 
 GOLDEN = "0116cc387a46a2f1af8f3c9a03fc8bb5e9b21f73a123e9a634033099834d234c"
@@ -126,6 +128,7 @@ def test_write_refuses_what_could_not_be_read(tmp_path):
         dataclasses.replace(golden(), model=None),
         dataclasses.replace(golden(), task=None),
         dataclasses.replace(golden(), codec=[]),
+        dataclasses.replace(golden(), dtype="int4"),
         dataclasses.replace(golden(), info="trained"),
         dataclasses.replace(golden(), info={"loss": float("nan")}),
         dataclasses.replace(golden(), info={"when": object()}),
@@ -195,8 +198,12 @@ def header(**changes):
         (header(format="1"), "format is '1'"),
         (header(format=True), "format is True"),
         (header(format=0), "format is 0"),
-        (header(format=2), "format 2 is newer"),
-        (header(format=2, task=None, colour=1), "format 2 is newer"),
+        (header(format=3), "format 3 is newer"),
+        (header(format=3, task=None, colour=1), "format 3 is newer"),
+        (header(format=1, dtype="int8"), "unknown key 'dtype'"),
+        (header(format=2), "dtype is missing"),
+        (header(format=2, dtype="int4"), "dtype is 'int4'; allowed: bfloat16, int8"),
+        (header(format=2, dtype="float32"), "dtype is 'float32'; allowed: bfloat16, int8"),
         (header(task=None), "task is missing"),
         (header(codec=[]), "codec is missing or not a dict"),
         (header(colour=1), "unknown key 'colour'"),
@@ -224,6 +231,85 @@ def test_tensors_that_do_not_fit(tmp_path):
     refused(path, with_tensors(**{"head.bias": bias.astype(np.int64)}), "head.bias is int64")
 
 
-def test_bfloat16_is_refused(tmp_path):
+def test_bfloat16_that_is_not_announced_is_refused(tmp_path):
     tensors = {k: torch.from_numpy(v).bfloat16() for k, v in golden().tensors.items()}
-    refused(tmp_path / "b", save_torch(tensors, header()), "bfloat16|damaged")
+    refused(tmp_path / "b", save_torch(tensors, header()), "is bfloat16; allowed: float16, float32")
+
+
+def lowered(dtype, **options):
+    """A bundle whose tensors are what the precision makes of them."""
+    exact = bundle(dtype="float32", **options)
+    tensors = decode(encode(exact.tensors, dtype), dtype)
+    return dataclasses.replace(exact, tensors=tensors, dtype=dtype)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
+def test_a_lower_precision_comes_back_to_the_bit(tmp_path, dtype):
+    written, path = lowered(dtype), tmp_path / "b"
+    write_bundle(path, written)
+    read = read_bundle(path)
+    assert_equal(read, written)
+    assert (read.dtype, read.fingerprint) == (dtype, written.fingerprint)
+    assert {tensor.dtype.name for tensor in read.tensors.values()} == {"float32"}
+    before = path.read_bytes()
+    write_bundle(path, read)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(("dtype", "share"), [("bfloat16", 2), ("int8", 4)])
+def test_a_lower_precision_is_so_much_smaller(tmp_path, dtype, share):
+    model = description(layer("lstm", input_size=64, hidden_size=256), vocabulary=256)
+    shapes = parse_description(model).tensor_shapes()
+    exact = dataclasses.replace(
+        golden(), model=model, tensors={k: np.ones(s, np.float32) for k, s in shapes.items()}
+    )
+    sizes = []
+    for made in (exact, dataclasses.replace(exact, dtype=dtype)):
+        write_bundle(tmp_path / "b", made)
+        sizes.append((tmp_path / "b").stat().st_size)
+    assert sizes[1] < 1.06 * sizes[0] / share
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
+def test_the_stored_types_are_those_of_safetensors(tmp_path, dtype):
+    write_bundle(tmp_path / "b", lowered(dtype))
+    with safe_open(tmp_path / "b", "np") as file:
+        types = {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
+    assert types["head.weight"] == {"bfloat16": "BF16", "int8": "I8"}[dtype]
+    assert types["head.bias"] == "F32"
+    assert ("head.weight.scale" in types) == (dtype == "int8")
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "match"),
+    [
+        ("head.weight.scale", None, r"tensor head.weight.scale is missing"),
+        ("head.weight.scale", lambda t: t[:-1], r"head.weight.scale has shape \(255,\)"),
+        ("head.weight.scale", lambda t: t[:, None], r"head.weight.scale has shape \(256, 1\)"),
+        (
+            "head.weight.scale",
+            lambda t: t.astype(np.float64),
+            r"scale is float64; allowed: float32",
+        ),
+        ("head.weight", lambda t: t.astype(np.float32), r"is float32; allowed: int8"),
+        ("head.weight", lambda t: t.astype(np.uint8), r"is uint8; allowed: int8"),
+        ("head.weight", lambda t: t[:, :-1], r"head.weight has shape \(256, 3\)"),
+        ("head.bias", lambda t: t.astype(np.int8), r"head.bias is int8; allowed: float32"),
+        ("head.bias.scale", lambda t: np.ones(256, np.float32), r"head.bias.scale is not in the"),
+    ],
+)
+def test_malformed_int8_is_refused(tmp_path, name, change, match):
+    stored = encode(golden().tensors, "int8")
+    if change is None:
+        del stored[name]
+    else:
+        stored[name] = np.ascontiguousarray(change(stored.get(name)))
+    refused(tmp_path / "b", save(stored, header(format=2, dtype="int8")), match)
+
+
+def test_a_bundle_in_another_precision_than_it_says_is_refused(tmp_path):
+    stored = encode(golden().tensors, "int8")
+    said = header(format=2, dtype="bfloat16")
+    refused(tmp_path / "b", save(stored, said), r"scale is not in the description")
+    plain = save(golden().tensors, said)
+    refused(tmp_path / "b", plain, r"is float32; allowed: bfloat16")

@@ -9,7 +9,8 @@ from loopwise.errors import ConfigError
 from loopwise.nn.options import Options
 from loopwise.runtime.description import LayerDescription
 from loopwise.runtime.modules import Stack
-from loopwise.runtime.native import engine_takes, pack, require_precision
+from loopwise.runtime.native import engine_takes, pack
+from loopwise.runtime.precision import require_precision
 from loopwise.runtime.shapes import INITIAL, parameter_shapes
 from loopwise.runtime.steps import NumpySteps, Steps
 from loopwise.runtime.stream import Numbers, Stream, fingerprint_of, require_streams

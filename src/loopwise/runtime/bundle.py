@@ -1,7 +1,8 @@
 """The bundle: one safetensors file with weights and, in its metadata, what a model is.
 
 The metadata has one key, ``"loopwise"``, whose value is the JSON object
-``{"format": 1, "task": ..., "model": <description>, "codec": <codec>, "info": {...}}``.
+``{"format": 1, "task": ..., "model": <description>, "codec": <codec>, "info": {...}}``, or with
+``"format": 2`` and ``"dtype"`` besides where the weights are of a lower precision.
 No part of a bundle is code, so one from a stranger is safe to open.
 """
 
@@ -23,11 +24,13 @@ from loopwise.errors import BundleError
 from loopwise.files import write_atomically
 from loopwise.runs import Run
 from loopwise.runtime.description import parse_description
+from loopwise.runtime.precision import PRECISIONS, decode, encode, stored_forms
 
-FORMAT = 1
+FORMAT = 2
+"""The newest format; what the first can say is written in it, so that older readers read it."""
 
 _KEYS = {"task": str, "model": dict, "codec": dict, "info": dict}
-_DTYPES = ("float16", "float32", "float64")
+_LOWER = PRECISIONS[1:]
 
 
 # What safetensors and NumPy raise, each on another kind of damage.
@@ -44,6 +47,8 @@ class Bundle:
         codec: the tokenizer as its ``to_json`` gives it.
         tensors: name -> array of float16, float32 or float64, exactly those of the description.
         info: anything about the training that JSON can hold; nothing depends on it.
+        dtype: what the file keeps of the matrices, and streams have by default: ``"float32"``
+            (tensors as they are), or ``"bfloat16"`` or ``"int8"``, to which `tensors` are rounded.
     """
 
     task: str
@@ -51,6 +56,7 @@ class Bundle:
     codec: dict[str, Any]
     tensors: dict[str, NDArray[Any]]
     info: dict[str, Any]
+    dtype: str = "float32"
 
     @cached_property
     def fingerprint(self) -> str:
@@ -77,14 +83,18 @@ def write_bundle(path: str | os.PathLike[str], bundle: Bundle) -> None:
             cannot be written.
     """
     path = Path(path)
-    header = {"format": FORMAT, "task": bundle.task, "model": bundle.model}
+    header: dict[str, Any] = {"format": 1, "task": bundle.task, "model": bundle.model}
     header |= {"codec": bundle.codec, "info": bundle.info}
+    if bundle.dtype != "float32":
+        header |= {"format": 2, "dtype": bundle.dtype}
     try:
         metadata = {"loopwise": _json(header)}
-        _check_tensors(_header(metadata)["model"], bundle.tensors)
+        checked = _header(metadata)
+        stored = encode(bundle.tensors, bundle.dtype)
+        _check_tensors(checked, stored)
     except _DAMAGE as error:
         raise BundleError(f"{path}: {error}") from error
-    tensors = {name: np.ascontiguousarray(tensor) for name, tensor in bundle.tensors.items()}
+    tensors = {name: np.ascontiguousarray(tensor) for name, tensor in stored.items()}
     try:
         write_atomically(path, save(tensors, metadata))
     except OSError as error:
@@ -109,13 +119,14 @@ def read_bundle(path: str | os.PathLike[str]) -> Bundle:
     try:
         with safe_open(path, framework="np") as file:
             header = _header(file.metadata())
-            tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
-        _check_tensors(header["model"], tensors)
+            stored = {name: file.get_tensor(name) for name in sorted(file.keys())}
+        _check_tensors(header, stored)
     except BundleError as error:
         raise BundleError(f"{path}: {error}") from None
     except _DAMAGE as error:
         raise BundleError(f"{path}: damaged, or not a safetensors file: {error}") from error
-    return Bundle(tensors=tensors, **{key: header[key] for key in _KEYS})
+    del header["format"]
+    return Bundle(tensors=decode(stored, header["dtype"]), **header)
 
 
 def _header(metadata: dict[str, str] | None) -> dict[str, Any]:
@@ -130,12 +141,14 @@ def _header(metadata: dict[str, str] | None) -> dict[str, Any]:
     if not isinstance(parsed, dict):
         raise BundleError("metadata 'loopwise' is not a JSON object")
     header = cast(dict[str, Any], parsed)
-    _check_format(header.get("format"))
-    for key, kind in _KEYS.items():
+    keys = _KEYS if _check_format(header.get("format")) == 1 else {**_KEYS, "dtype": str}
+    for key, kind in keys.items():
         if not isinstance(header.get(key), kind):
             raise BundleError(f"metadata 'loopwise': {key} is missing or not a {kind.__name__}")
-    if surplus := header.keys() - _KEYS.keys() - {"format"}:
+    if surplus := header.keys() - keys.keys() - {"format"}:
         raise BundleError(f"metadata 'loopwise': unknown key {min(surplus)!r}")
+    if header.setdefault("dtype", "float32") not in _LOWER and "dtype" in keys:
+        raise BundleError(f"dtype is {header['dtype']!r}; allowed: {', '.join(_LOWER)}")
     return header
 
 
@@ -143,25 +156,27 @@ def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is no value of JSON")
 
 
-def _check_format(given: object) -> None:
+def _check_format(given: object) -> int:
     if type(given) is not int or given < 1:
         raise BundleError(f"format is {given!r}; expected a whole number from 1 to {FORMAT}")
     if given > FORMAT:
         raise BundleError(f"format {given} is newer than this loopwise reads ({FORMAT}); update it")
+    return given
 
 
-def _check_tensors(model: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> None:
-    expected = parse_description(model).tensor_shapes()
+def _check_tensors(header: Mapping[str, Any], tensors: Mapping[str, NDArray[Any]]) -> None:
+    shapes = parse_description(header["model"]).tensor_shapes()
+    expected = stored_forms(shapes, header["dtype"])
     if missing := expected.keys() - tensors.keys():
         raise BundleError(f"tensor {min(missing)} is missing ({len(missing)} in all)")
     if surplus := tensors.keys() - expected.keys():
         raise BundleError(f"tensor {min(surplus)} is not in the description")
-    for name, shape in expected.items():
+    for name, (shape, dtypes) in expected.items():
         tensor = tensors[name]
         if tensor.shape != shape:
             raise BundleError(f"tensor {name} has shape {tensor.shape}, the description {shape}")
-        if tensor.dtype.name not in _DTYPES:
-            raise BundleError(f"tensor {name} is {tensor.dtype}; allowed: {', '.join(_DTYPES)}")
+        if tensor.dtype.name not in dtypes:
+            raise BundleError(f"tensor {name} is {tensor.dtype}; allowed: {', '.join(dtypes)}")
 
 
 def _json(value: dict[str, Any]) -> str:

@@ -19,14 +19,18 @@ from loopwise.runtime.cache import NeuralCache
 from loopwise.runtime.description import parse_description
 from loopwise.runtime.generation import sample_pieces, until
 from loopwise.runtime.modules import Ids, LanguageModel
-from loopwise.runtime.native import engine_takes, pack_language_model, require_precision
-from loopwise.runtime.scoring import TokenScore
+from loopwise.runtime.native import PackedLanguageModel, engine_takes, pack_language_model
+from loopwise.runtime.precision import require_precision
+from loopwise.runtime.scoring import Reader, TokenScore
 from loopwise.runtime.steps import NumpySteps, Steps
 from loopwise.runtime.stream import Stream, TokenIds, require_streams
 
 
 class LoadedLanguageModel:
     """A language model with its codec. It holds no state: every call and every stream has its own.
+
+    The engine computes in the bundle's precision. Where it does not run, and with a cache, NumPy
+    computes in float32 with weights that are rounded to it.
 
     Args:
         bundle: of the task ``"language-model"``.
@@ -59,13 +63,13 @@ class LoadedLanguageModel:
         """Write the bundle to a file; raises BundleError if that cannot be done."""
         write_bundle(path, self.bundle)
 
-    def stream(self, streams: int = 1, *, dtype: str = "float32") -> Stream:
+    def stream(self, streams: int = 1, *, dtype: str | None = None) -> Stream:
         """New streams at the beginning of a text, before any token.
 
         Args:
             streams: how many; they share the weights.
             dtype: of the weights: ``"float32"``; or ``"bfloat16"`` or ``"int8"``, which are less
-                accurate, and half and a quarter as large.
+                accurate, and half and a quarter as large; None for that of the bundle.
 
         Raises:
             ConfigError: no number of streams, or a type that is not there.
@@ -132,7 +136,7 @@ class LoadedLanguageModel:
             DataError: what is no text, or one that the codec cannot encode.
         """
         ids = self._encode_all(texts)
-        return scoring.score_ids(self._model, self.codec.start, ids)
+        return scoring.score_ids(self._reader(), self.codec.start, ids)
 
     def score_tokens(self, text: Text) -> list[TokenScore]:
         """The surprisal of each token of a text; they sum to minus its `score`.
@@ -141,11 +145,17 @@ class LoadedLanguageModel:
             DataError: as `score`.
         """
         ids = self._encode(require_text(text, "text"))
-        return scoring.score_tokens(self._model, self.codec, ids)
+        return scoring.score_tokens(self._reader(), self.codec, ids)
 
     def score_source(self, source: Source, *, cache: NeuralCache | None = None) -> TextScore:
-        """Score a whole file as one text in flat memory; see `scoring.score_source`."""
-        return scoring.score_source(self._model, self.codec, source, cache)
+        """Score a whole file as one text in flat memory, mixed with a cache if one is given.
+
+        Raises:
+            DataError: a source that the codec cannot encode, or without a token.
+        """
+        if cache is not None:
+            return scoring.score_source_with_cache(self._model, self.codec, source, cache)
+        return scoring.score_source(self._reader(), self.codec, source)
 
     def perplexity(self, texts: Texts) -> float:
         """The perplexity per token over separate texts, at least 1.
@@ -160,21 +170,33 @@ class LoadedLanguageModel:
         tokens = sum(map(len, ids))
         if not tokens:
             raise DataError("perplexity of no tokens: give at least one text that is not empty")
-        nats = -math.fsum(scoring.score_ids(self._model, self.codec.start, ids))
+        nats = -math.fsum(scoring.score_ids(self._reader(), self.codec.start, ids))
         return perplexity(nats / tokens)
 
-    def _steps(self, streams: int, dtype: str) -> Steps:
-        model = self._model
-        require_precision(dtype)
-        if engine_takes(model.description.layers, self.bundle.tensors):
-            if dtype not in self._packed:
-                self._packed[dtype] = pack_language_model(
-                    model.description, self.bundle.tensors, dtype
-                )
-            return engine.streams(self._packed[dtype], streams)
-        if dtype != "float32":
+    def _steps(self, streams: int, dtype: str | None) -> Steps:
+        model, wanted = self._model, self.bundle.dtype if dtype is None else dtype
+        require_precision(wanted)
+        if self._engine_takes_it():
+            return engine.streams(self._pack(wanted), streams)
+        if dtype not in (None, "float32"):
             raise ConfigError(f"dtype={dtype!r}: needs the native engine (see loopwise doctor)")
         return NumpySteps(model.description.layers, model.initial_state(), model.read, streams)
+
+    def _reader(self) -> Reader:
+        dtype = self.bundle.dtype
+        if dtype == "float32" or not self._engine_takes_it():
+            return self._model
+        return PackedLanguageModel(self._pack(dtype))
+
+    def _pack(self, dtype: str) -> Any:
+        if dtype not in self._packed:
+            self._packed[dtype] = pack_language_model(
+                self._model.description, self.bundle.tensors, dtype
+            )
+        return self._packed[dtype]
+
+    def _engine_takes_it(self) -> bool:
+        return engine_takes(self._model.description.layers, self.bundle.tensors)
 
     def _encode_all(self, texts: Texts) -> list[Ids]:
         return [self._encode(text) for text in list_texts(texts, "texts")]

@@ -23,9 +23,14 @@ def load(path: str | os.PathLike[str]) -> LoadedLanguageModel:
         MissingExtraError: a codec of a package that is not installed.
     """
     bundle = read_bundle(path)
-    if bundle.task not in _TASKS:
-        raise BundleError(f"{path}: task {bundle.task!r} is unknown; known are {', '.join(_TASKS)}")
     try:
-        return _TASKS[bundle.task](bundle)
+        return model_of(bundle)
     except BundleError as error:
         raise BundleError(f"{path}: {error}") from error
+
+
+def model_of(bundle: Bundle) -> LoadedLanguageModel:
+    """The model that a bundle holds; raises as `load` does."""
+    if bundle.task not in _TASKS:
+        raise BundleError(f"task {bundle.task!r} is unknown; known are {', '.join(_TASKS)}")
+    return _TASKS[bundle.task](bundle)

@@ -4,20 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from loopwise import engine
-from loopwise.errors import ConfigError
 from loopwise.runtime.cells import Array, LayerState
 from loopwise.runtime.description import LanguageModelDescription, LayerDescription
 from loopwise.runtime.shapes import FIELDS, INITIAL
-
-PRECISIONS = ("float32", "bfloat16", "int8")
-
-
-def require_precision(precision: str) -> None:
-    """Raise ConfigError unless it is one of `PRECISIONS`."""
-    if precision not in PRECISIONS:
-        raise ConfigError(f"dtype={precision!r}: expected one of {', '.join(PRECISIONS)}")
 
 
 def engine_takes(layers: Sequence[LayerDescription], tensors: Mapping[str, Array]) -> bool:
@@ -41,7 +33,7 @@ def pack(
         layers: their descriptions.
         tensors: theirs, as ``"n.name"``.
         ends: of ``embedding`` [V, I], ``head`` [O, S] and ``head_bias`` [O] those that are there.
-        precision: of the weights, one of `PRECISIONS`.
+        precision: of the weights, one of `loopwise.runtime.precision.PRECISIONS`.
     """
     packed: list[dict[str, Any]] = []
     for n, layer in enumerate(layers):
@@ -71,6 +63,25 @@ def pack_language_model(
     }
     layers = {k.removeprefix("layers."): v for k, v in tensors.items() if k.startswith("layers.")}
     return pack(description.layers, layers, ends, precision)
+
+
+class PackedLanguageModel:
+    """What `pack_language_model` makes, read as `loopwise.runtime.modules.LanguageModel` is."""
+
+    def __init__(self, packed: Any):
+        self._packed = packed
+
+    def initial_state(self, batch: int = 1) -> Any:
+        """New streams, one for each of ``batch`` texts; they are their own state."""
+        return engine.streams(self._packed, batch)
+
+    def read(self, ids: NDArray[Any], state: Any) -> tuple[Array, Any]:
+        """The logits [T, B, V] of what follows ids [T, B], and the streams, which have moved on."""
+        ids = np.ascontiguousarray(ids, np.int64)
+        if ids.shape[1] == 1:
+            return state.push(ids[:, 0])[:, np.newaxis], state
+        rows = np.arange(ids.shape[1], dtype=np.int32)
+        return np.stack([state.step(rows, step) for step in ids]), state
 
 
 def read(

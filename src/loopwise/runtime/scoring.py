@@ -6,7 +6,7 @@ Surprisal is the negative log-likelihood, in nats.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,21 @@ from loopwise.runtime.cells import Array
 from loopwise.runtime.modules import CHUNK, Ids, LanguageModel
 
 _BATCH = 32
+
+
+class Reader(Protocol):
+    """A model that reads texts side by side."""
+
+    def initial_state(self, batch: int = 1) -> Any:
+        """The state before the first token of ``batch`` texts."""
+        ...
+
+    def read(self, ids: Ids, state: Any) -> tuple[Array, Any]:
+        """The logits [T, B, V] of what follows ids [T, B], and the state after them.
+
+        The state given is not to be used again.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -34,33 +49,36 @@ class TokenScore:
     nats: float
 
 
-def score_source(
-    model: LanguageModel, codec: TextCodec, source: Source, cache: NeuralCache | None = None
-) -> TextScore:
+def score_source(model: Reader, codec: TextCodec, source: Source) -> TextScore:
     """Score a whole file as one text; the state is carried from its first to its last token.
 
     Args:
         model: the model.
         codec: its codec.
         source: the text.
-        cache: mixed into the model's probabilities; None for the model alone.
 
     Raises:
         DataError: a source that the codec cannot encode, or without a token.
     """
     ids = codec.encode(source)
-    memory = None if cache is None else CacheMemory(cache)
-    nats = sum(float(part.sum()) for part in _surprisals(model, codec, ids, memory))
-    return score_of(codec, source, ids, nats)
+    return score_of(codec, source, ids, _total(_surprisals(model, codec, ids)))
 
 
-def score_tokens(model: LanguageModel, codec: TextCodec, ids: Ids) -> list[TokenScore]:
+def score_source_with_cache(
+    model: LanguageModel, codec: TextCodec, source: Source, cache: NeuralCache
+) -> TextScore:
+    """`score_source` with a cache mixed into the model's probabilities."""
+    ids = codec.encode(source)
+    return score_of(codec, source, ids, _total(_cached_surprisals(model, codec, ids, cache)))
+
+
+def score_tokens(model: Reader, codec: TextCodec, ids: Ids) -> list[TokenScore]:
     """The surprisal of each token of an encoded text [T]."""
     nats = [float(n) for part in _surprisals(model, codec, ids) for n in part]
     return [TokenScore(codec.token(i), n) for i, n in zip(ids.tolist(), nats, strict=True)]
 
 
-def score_ids(model: LanguageModel, start: int, texts: Sequence[Ids]) -> list[float]:
+def score_ids(model: Reader, start: int, texts: Sequence[Ids]) -> list[float]:
     """The log-probability of each of several encoded texts, in nats, at most 0; 0 for an empty one.
 
     Texts of like length are read together.
@@ -81,7 +99,7 @@ def score_ids(model: LanguageModel, start: int, texts: Sequence[Ids]) -> list[fl
     return scores
 
 
-def _batch_nats(model: LanguageModel, start: int, texts: Sequence[Ids]) -> NDArray[np.float64]:
+def _batch_nats(model: Reader, start: int, texts: Sequence[Ids]) -> NDArray[np.float64]:
     lengths = np.array([len(ids) for ids in texts])
     targets = np.full((lengths.max(), len(texts)), start)
     for column, ids in zip(targets.T, texts, strict=True):
@@ -90,23 +108,40 @@ def _batch_nats(model: LanguageModel, start: int, texts: Sequence[Ids]) -> NDArr
     total = np.zeros(len(texts))
     inputs = _shifted(targets, start)
     for t in range(0, len(targets), steps):
-        hidden, state = model.hidden(inputs[t : t + steps], state)
-        nats = _surprisal(model.logits(hidden), targets[t : t + steps])
+        logits, state = model.read(inputs[t : t + steps], state)
+        nats = _surprisal(logits, targets[t : t + steps])
         read = np.arange(t, t + len(nats))[:, np.newaxis] < lengths
         total += (nats * read).sum(axis=0)
     return total
 
 
-def _surprisals(
-    model: LanguageModel, codec: TextCodec, ids: Ids, memory: CacheMemory | None = None
-) -> Iterator[Array]:
+def _surprisals(model: Reader, codec: TextCodec, ids: Ids) -> Iterator[Array]:
     """The surprisal of every token, chunk by chunk, each [n] in float64."""
-    inputs, state = _shifted(ids, codec.start), model.initial_state()
-    for t in range(0, len(ids), CHUNK):
-        hidden, state = model.hidden(inputs[t : t + CHUNK, np.newaxis], state)
-        targets = ids[t : t + CHUNK]
+    state = model.initial_state()
+    for inputs, targets in _chunks(ids, codec.start):
+        logits, state = model.read(inputs, state)
+        yield _surprisal(logits[:, 0], targets)
+
+
+def _cached_surprisals(
+    model: LanguageModel, codec: TextCodec, ids: Ids, cache: NeuralCache
+) -> Iterator[Array]:
+    state, memory = model.initial_state(), CacheMemory(cache)
+    for inputs, targets in _chunks(ids, codec.start):
+        hidden, state = model.hidden(inputs, state)
         nats = _surprisal(model.logits(hidden[:, 0]), targets)
-        yield nats if memory is None else memory.mix(nats, hidden[:, 0], targets)
+        yield memory.mix(nats, hidden[:, 0], targets)
+
+
+def _chunks(ids: Ids, start: int) -> Iterator[tuple[Ids, Ids]]:
+    """What the model reads [T, 1] and what it is to predict [T], chunk by chunk of a text."""
+    inputs = _shifted(ids, start)
+    for t in range(0, len(ids), CHUNK):
+        yield inputs[t : t + CHUNK, np.newaxis], ids[t : t + CHUNK]
+
+
+def _total(parts: Iterator[Array]) -> float:
+    return sum(float(part.sum()) for part in parts)
 
 
 def _shifted(targets: NDArray[Any], start: int) -> Ids:

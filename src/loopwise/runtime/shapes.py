@@ -21,6 +21,9 @@ FIELDS = {
 }
 """Weights by the names of their parameters: what each is to a cell."""
 
+MATRICES = frozenset(("weight", "weight_ih_l0", "weight_hh_l0", "weight_hr_l0"))
+"""Ends of the names, in a bundle, of what has a row for each output, or for each token."""
+
 INITIAL = ("initial_h", "initial_c")
 """Names of a learned initial state's tensors, as many as the state has."""
 
