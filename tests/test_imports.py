@@ -47,7 +47,7 @@ def test_importing_loopwise_imports_nothing_heavy():
 def test_commands_that_run_a_bundle_import_nothing_heavy(bundle, tmp_path):
     text = tmp_path / "a.txt"
     text.write_text("a line\n")
-    copy = str(tmp_path / "c.safetensors")
+    copy, low = (str(tmp_path / f"{name}.safetensors") for name in "cl")
     commands = [
         ["--help"],
         ["--version"],
@@ -59,6 +59,7 @@ def test_commands_that_run_a_bundle_import_nothing_heavy(bundle, tmp_path):
         ["evaluate", bundle, str(text)],
         ["evaluate", bundle, str(text), "--json", "--cache", "5"],
         ["export", bundle, copy],
+        ["export", bundle, low, "--dtype", "int8", "--limit", "9", "--measure-on", str(text)],
     ]
     code = CALL + f"for command in {commands!r}:\n    call(*command)\n"
     done = python(code + HEAVY)

@@ -1,6 +1,8 @@
 """Streams of the engine: equal to NumPy's, to themselves however they are fed, flat in memory."""
 
+import dataclasses
 import gc
+import math
 import resource
 import threading
 
@@ -8,9 +10,12 @@ import numpy as np
 import pytest
 
 from loopwise import engine
+from loopwise.codec.corpus import Source
 from loopwise.errors import ConfigError, DataError
+from loopwise.export.precision import lower
 from loopwise.runtime import language_model, steps
 from loopwise.runtime.bundle import Bundle
+from loopwise.runtime.cache import NeuralCache
 from loopwise.runtime.description import parse_description
 from loopwise.runtime.language_model import LoadedLanguageModel
 from runtime.tiny import CELLS, CODECS, description, draw, layer
@@ -95,6 +100,52 @@ def test_lower_precisions_are_near_and_no_bit_depends_on_cuts_or_neighbours(
         np.testing.assert_array_equal(stream.push(i), expected)
         beside = many.step(range(9), [3, 4, 5, 6, i, 7, 8, 9, 0])
         np.testing.assert_array_equal(beside[4], expected)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_bundle_of_a_lower_precision_runs_in_it(cell, dtype):
+    exact = single(cell).bundle
+    model = LoadedLanguageModel(lower(exact, dtype, None, math.inf))
+    logits = model.stream().push(IDS)
+    np.testing.assert_array_equal(model.stream(dtype=dtype).push(IDS), logits)
+    rounded = model.stream(dtype="float32").push(IDS)
+    if dtype == "bfloat16":  # the same numbers, only narrower
+        np.testing.assert_array_equal(logits, rounded)
+    else:  # activations are rounded, too
+        assert np.abs(logits - rounded).max() > 1e-4
+    # the same weights as if the engine had rounded them itself, but for the embedding
+    tensors = exact.tensors | {"embedding.weight": model.bundle.tensors["embedding.weight"]}
+    itself = LoadedLanguageModel(dataclasses.replace(exact, tensors=tensors))
+    np.testing.assert_array_equal(itself.stream(dtype=dtype).push(IDS), logits)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
+def test_scores_of_a_lower_precision_are_those_of_its_streams(dtype, monkeypatch):
+    model = LoadedLanguageModel(lower(single().bundle, dtype, None, math.inf))
+    texts = [bytes(IDS[:n].astype(np.uint8)) for n in (200, 3, 0, 70)]
+    expected = [-nats_by_steps(model, text) for text in texts]
+    np.testing.assert_allclose(model.score(texts), [sum(nats) for nats in expected], rtol=1e-5)
+    tokens = [token.nats for token in model.score_tokens(texts[0])]
+    np.testing.assert_allclose(tokens, -expected[0], rtol=1e-4, atol=1e-4)
+    score = model.score_source(Source("text", texts[0]))
+    assert score.nats == pytest.approx(sum(tokens))
+    cached = model.score_source(Source("text", texts[0]), cache=NeuralCache(interpolation=0))
+    assert cached.nats == pytest.approx(score.nats, rel=1e-3)
+    with monkeypatch.context() as patch:  # without the engine: the rounded weights in float32
+        patch.setattr(language_model, "engine_takes", lambda *_: False)
+        assert isinstance(model.stream()._steps, steps.NumpySteps)
+        assert model.score(texts[0]) == pytest.approx([-score.nats], rel=1e-3)
+        with pytest.raises(ConfigError, match=r"needs the native engine"):
+            model.stream(dtype=dtype)
+
+
+def nats_by_steps(model, text):
+    stream, nats = model.stream(), []
+    for before, i in zip([model.codec.start, *text], text, strict=False):
+        logits = stream.push(before).astype(float)
+        nats.append(np.logaddexp.reduce(logits) - logits[i])
+    return np.array(nats)
 
 
 def test_an_unknown_precision_is_refused():

@@ -11,6 +11,8 @@ USE = """
 import sys
 from loopwise.codec.corpus import Source
 from loopwise.runtime.cache import NeuralCache
+from loopwise.export.precision import lower
+from loopwise.runtime.language_model import LoadedLanguageModel
 from loopwise.runtime.load import load
 
 model = load(sys.argv[1])
@@ -19,6 +21,7 @@ model.score(["a text"])
 model.score_source(Source("a file", b"a text"), cache=NeuralCache())
 session = model.stream()
 session.restore(session.snapshot())
+LoadedLanguageModel(lower(model.bundle, "int8", None, float("inf"))).score(["a text"])
 """
 CHECK = """
 heavy = {"torch", "lightning", "lightning_fabric", "tokenizers"} & sys.modules.keys()

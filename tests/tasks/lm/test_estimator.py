@@ -53,6 +53,22 @@ def test_generation_is_repeatable_and_obeys_its_options(model):
     assert model.generate("the ", 20, seed=1) == model.fitted.generate("the ", 20, seed=1)
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
+def test_saved_in_a_lower_precision_it_is_measured_on_the_validation_text(model, dtype, tmp_path):
+    path = tmp_path / "m.safetensors"
+    model.save(path, dtype=dtype, limit=math.inf)
+    loaded = loopwise.load(path)
+    found = loaded.info["precision"]
+    valid = lines(5, seed=1)
+    assert found["float32"] == pytest.approx(model.perplexity(valid))
+    assert found["lowered"] == pytest.approx(loaded.perplexity(valid))
+    assert found["outputs"] == len(valid)
+    before = path.read_bytes()
+    with pytest.raises(ConfigError, match=r"limit=-1: must be at least 0"):
+        model.save(path, dtype=dtype, limit=-1)
+    assert path.read_bytes() == before
+
+
 def test_saved_and_loaded_it_is_the_same(model, tmp_path):
     model.save(tmp_path / "m.safetensors")
     assert loopwise.load(tmp_path / "m.safetensors").score(["a mat"]) == model.score(["a mat"])

@@ -76,7 +76,7 @@ def make_corpus(
         for source in (*train, *(valid or ())):
             source.text()  # refuses what is not UTF-8 while file and offset are known
     if valid is None:
-        head, tail = _hold_out(_join(train), config)
+        head, tail = _hold_out(join(train), config)
         train, valid = [head], [tail]
     codec = train_codec(
         config.unit, train, vocab_size=config.vocab_size, min_count=config.min_count
@@ -89,6 +89,24 @@ def make_corpus(
         _name(train),
         _name(valid),
     )
+
+
+def reread_held_out(config: DataConfig) -> Source:
+    """The text that a training with `config` validated on.
+
+    Raises:
+        DataError: it was no file, or cannot be read.
+    """
+    paths = config.valid or config.train
+    if not paths or "-" in paths:
+        raise DataError("the validation text was no file, but given from Python or standard input")
+    sources = read_sources(paths)
+    return held_out(sources, sources if config.valid else None, config)
+
+
+def held_out(train: Sequence[Source], valid: Sequence[Source] | None, config: DataConfig) -> Source:
+    """The validation text of `make_corpus`, as one source."""
+    return _hold_out(join(train), config)[1] if valid is None else join(valid)
 
 
 def _hold_out(source: Source, config: DataConfig) -> tuple[Source, Source]:
@@ -121,7 +139,8 @@ def _cut(data: bytes, config: DataConfig) -> int:
     return aim
 
 
-def _join(sources: Sequence[Source]) -> Source:
+def join(sources: Sequence[Source]) -> Source:
+    """One text of several, each but the last ending its line."""
     if len(sources) == 1:
         return sources[0]
     return Source(_name(sources), b"".join(source.data for source in _closed(sources)))

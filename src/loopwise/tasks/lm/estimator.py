@@ -13,10 +13,13 @@ from loopwise.codec.corpus import Source
 from loopwise.codec.sampling import LENGTH, SamplingOptions
 from loopwise.codec.strings import Texts, list_texts
 from loopwise.errors import ConfigError, DataError, RunError, TrainingError, missing_extra
+from loopwise.export.precision import LIMIT, lower
+from loopwise.runtime.bundle import write_bundle
 from loopwise.runtime.language_model import LoadedLanguageModel
 from loopwise.runtime.load import load
 from loopwise.tasks.lm.config import LMConfig
-from loopwise.tasks.lm.data import make_corpus
+from loopwise.tasks.lm.data import held_out, make_corpus
+from loopwise.tasks.lm.sample import TextSample, sample_of
 
 if TYPE_CHECKING:
     from loopwise.train.loop import FitResult
@@ -44,6 +47,7 @@ class LanguageModel:
         self.config = config or LMConfig.from_settings(**settings)
         self.result: FitResult | None = None
         self._fitted: LoadedLanguageModel | None = None
+        self._sample: TextSample | None = None
 
     def fit(
         self,
@@ -88,11 +92,10 @@ class LanguageModel:
             from loopwise.tasks.lm.training import train
         except ModuleNotFoundError as error:
             raise missing_extra(error, "LanguageModel.fit") from error
-        corpus = make_corpus(
-            _sources(texts, "texts"),
-            None if valid is None else _sources(valid, "valid"),
-            self.config.data,
-        )
+        data = self.config.data
+        sources = _sources(texts, "texts")
+        valid_sources = None if valid is None else _sources(valid, "valid")
+        corpus = make_corpus(sources, valid_sources, data)
         with tempfile.TemporaryDirectory() as scratch:
             run = Path(scratch) / "run" if out is None else Path(out)
             self.result = train(
@@ -111,6 +114,7 @@ class LanguageModel:
                     "a finite loss: there is no model to keep"
                 )
             self._fitted = load(run)
+        self._sample = sample_of([held_out(sources, valid_sources, data)])
         return self
 
     def perplexity(self, texts: Texts) -> float:
@@ -132,9 +136,27 @@ class LanguageModel:
         """A continuation of `prompt`, without it; see `LoadedLanguageModel.generate`."""
         return self.fitted.generate(prompt, length, stop=stop, **sampling)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the bundle, to be read by `loopwise.load`."""
-        self.fitted.save(path)
+    def save(
+        self, path: str | os.PathLike[str], *, dtype: str = "float32", limit: float = LIMIT
+    ) -> None:
+        """Write the bundle, to be read by `loopwise.load`.
+
+        Args:
+            path: the file.
+            dtype: of the weights: ``"float32"``; ``"bfloat16"``, half as large; or ``"int8"``, a
+                quarter as large.
+            limit: largest relative rise of the perplexity in a lower precision, measured on the
+                beginning of the validation text: 0.01 allows 1 %, ``math.inf`` anything. What was
+                measured is in the bundle's ``info["precision"]``.
+
+        Raises:
+            ConfigError: a precision or a limit that is not allowed, or a perplexity beyond it.
+            BundleError: the file cannot be written.
+        """
+        bundle = self.fitted.bundle
+        if dtype != "float32":
+            bundle = lower(bundle, dtype, self._sample, limit)
+        write_bundle(path, bundle)
 
     @property
     def fitted(self) -> LoadedLanguageModel:
