@@ -7,6 +7,7 @@
 #include "memory.h"
 #include "norm.h"
 #include "product.h"
+#include "split.h"
 #include "walk.h"
 
 namespace LOOPWISE_ISA {
@@ -14,15 +15,17 @@ namespace LOOPWISE_ISA {
 using loopwise::Gradients;
 using loopwise::GRU;
 
+// W: the type of the packed weights.
+template <class W>
 class Backward {
  public:
   Backward(const Recurrence& problem, const Gradients& gradients, const Plan& plan)
       : p(problem), g(gradients), walk{p}, G(loopwise::gates_of(p.cell)),
         K(loopwise::kept_of(p.cell)), norm(p.norm_ih != nullptr), projected(p.P != p.H),
         apart(p.cell == GRU && !norm), plan_(plan),
-        hh_store_(Packed::size(apart ? 2 * p.H : G * p.H, p.P, 1)),
-        extra_store_(apart ? Packed::size(p.H, p.P, 1) : 0),
-        hr_store_(projected ? Packed::size(p.P, p.H, 1) : 0), dh_((size_t)2 * p.B * p.P),
+        hh_store_(Panels<W>::size(apart ? 2 * p.H : G * p.H, p.P, 1)),
+        extra_store_(apart ? Panels<W>::size(p.H, p.P, 1) : 0),
+        hr_store_(projected ? Panels<W>::size(p.P, p.H, 1) : 0), dh_((size_t)2 * p.B * p.P),
         dc_(p.c0 ? (size_t)p.B * p.H : 0), dout_((size_t)p.B * p.H),
         through_(p.mask ? (size_t)p.B * p.P : 0),
         sums_((size_t)p.B * row_sums()), work_(p.norm_c ? (size_t)3 * p.H * p.B : 0), dealt_((size_t)2 * p.B),
@@ -34,38 +37,39 @@ class Backward {
   void team(int size) {
     plan_.threads = size;
     barrier_.resize(size);
-    int32_t* lists = (int32_t*)(float*)dealt_;
-    deal(p, plan_, lists, lists + p.B);
+    deal(p, plan_, dealt_, dealt_ + p.B);
   }
 
   void pack() {
-    Buffer list((size_t)2 * (size_t)(G * p.H + p.P));
-    const float** rows = (const float**)(float*)list;
+    bool finite = true;
+    Buffer<const float*> rows((size_t)(G * p.H + p.P));
     for (int i = 0; i < G * p.H; i++) rows[i] = p.w_hh + (size_t)i * p.P;
 #pragma omp for nowait
-    for (int i = 0; i < hh.panels(); i++) pack_rows(hh, i, rows);
+    for (int i = 0; i < hh.panels(); i++) finite &= pack_rows(hh, i, rows);
     if (apart) {
 #pragma omp for nowait
-      for (int i = 0; i < extra.panels(); i++) pack_rows(extra, i, rows + 2 * p.H);
+      for (int i = 0; i < extra.panels(); i++) finite &= pack_rows(extra, i, rows + 2 * p.H);
     }
     if (projected) {
       for (int i = 0; i < p.P; i++) rows[i] = p.w_hr + (size_t)i * p.H;
 #pragma omp for nowait
-      for (int i = 0; i < hr.panels(); i++) pack_rows(hr, i, rows);
+      for (int i = 0; i < hr.panels(); i++) finite &= pack_rows(hr, i, rows);
     }
 #pragma omp barrier
+    note(finite);
   }
 
   void run(int thread) {
     NoDenormals guard;
+    Unit<W> unit;
     Share s = share_of(p, plan_, thread, WIDTH);
-    Buffer list((size_t)4 * (size_t)(s.r1 - s.r0) + 8);
-    const float** a = (const float**)(float*)list;
-    float** c = (float**)(a + (s.r1 - s.r0));
-    for (int step = p.T - 1; step >= 0; step--) {
-      take_step(s, thread, step, a, c);
-    }
+    Scratch scratch(s.r1 - s.r0, G * p.H > p.P ? G * p.H : p.P);
+    for (int step = p.T - 1; step >= 0; step--) take_step(s, thread, step, scratch);
+    note(scratch.in.finite());
   }
+
+  // Whether W could hold every number that was met. If not, the results are worthless.
+  bool held() const { return held_; }
 
   // Sums over rows of what each row has summed over time; always in the same order.
   void reduce() {
@@ -90,6 +94,17 @@ class Backward {
   }
 
  private:
+  struct Scratch {
+    Scratch(int rows, int K) : in(rows, K), a((size_t)rows), c((size_t)rows) {}
+    Inputs<W> in;
+    Buffer<const float*> a;
+    Buffer<float*> c;
+  };
+
+  void note(bool finite) {
+    if (!finite) __atomic_store_n(&held_, false, __ATOMIC_RELAXED);
+  }
+
   size_t row_sums() const {
     size_t H = (size_t)p.H, gates = (size_t)G * H;
     return (norm ? 4 * gates + (p.norm_c ? 2 * H : 0) : 0) + (p.peephole ? 3 * H : 0);
@@ -106,7 +121,9 @@ class Backward {
   float* dc(int r) const { return p.c0 ? dc_ + (size_t)r * p.H : nullptr; }
   float* dout(int r) const { return dout_ + (size_t)r * p.H; }
 
-  void take_step(const Share& s, int thread, int step, const float** a, float** c) {
+  void take_step(const Share& s, int thread, int step, Scratch& scratch) {
+    const float** a = scratch.a;
+    float** c = scratch.c;
     int n = walk.alive(step, s.r0, s.r1), t = walk.time(step);
     int u0 = projected ? 0 : s.u0, u1 = projected ? p.P : s.u1;
     for (int r = s.r0; r < s.r0 + n; r++) open(step, t, r, u0, u1, s);
@@ -115,7 +132,8 @@ class Backward {
         a[i] = g.narrow + walk.at(t, s.r0 + i) * p.P;
         c[i] = dout(s.r0 + i);
       }
-      multiply(hr, 0, hr.panels(), n, a, c, nullptr, ZERO);
+      scratch.in.take(a, n, p.P);
+      multiply(hr, 0, hr.panels(), n, scratch.in, c, nullptr, ZERO);
     }
     for (int r = s.r0; r < s.r0 + n; r++) cell(step, t, r, s);
     sync();
@@ -131,10 +149,12 @@ class Backward {
                   : g.gates + walk.at(t, r) * (size_t)(K * p.H);
       c[i] = p.mask ? through_ + (size_t)r * p.P : dh(step, r);
     }
-    multiply(hh, q0, q1, n, a, c, nullptr, p.mask ? ZERO : KEEP);
+    scratch.in.take(a, n, hh.K);
+    multiply(hh, q0, q1, n, scratch.in, c, nullptr, p.mask ? ZERO : KEEP);
     if (apart) {
       for (int i = 0; i < n; i++) a[i] += 3 * p.H;
-      multiply(extra, q0, q1, n, a, c, nullptr, KEEP);
+      scratch.in.take(a, n, p.H);
+      multiply(extra, q0, q1, n, scratch.in, c, nullptr, KEEP);
     }
     sync();
     for (int r = s.r0; r < s.r0 + n; r++) close(step, t, r, u0, u1, s);
@@ -256,8 +276,11 @@ class Backward {
   int G, K;
   bool norm, projected, apart;
   Plan plan_;
-  Buffer hh_store_, extra_store_, hr_store_, dh_, dc_, dout_, through_, sums_, work_, dealt_;
-  Packed hh, extra, hr;
+  Buffer<W> hh_store_, extra_store_, hr_store_;
+  Buffer<float> dh_, dc_, dout_, through_, sums_, work_;
+  Buffer<int32_t> dealt_;
+  bool held_ = true;
+  Panels<W> hh, extra, hr;
   Barrier barrier_;
 };
 
@@ -278,23 +301,25 @@ static void column_sums(const float* const* rows, int count, int width, float* t
   }
 }
 
-// What needs all steps at once: gradients of the weights and of the input.
-static void products(const Recurrence& p, const Gradients& g, int threads) {
+// What needs all steps at once: gradients of the weights and of the input. Whether W could hold all.
+template <class W>
+static bool products(const Recurrence& p, const Gradients& g, int threads) {
   Walk walk{p};
-  int G = loopwise::gates_of(p.cell), H = p.H, gates = G * H;
-  int wide = loopwise::kept_of(p.cell) * H, count = (int)positions(p);
-  bool norm = p.norm_ih != nullptr, apart = p.cell == GRU && !norm;
-  size_t n = (size_t)count;
-  Buffer list(2 * (7 * n + (size_t)gates) + 16), masked(p.mask ? n * (size_t)p.P : 0);
-  const float **d_x = (const float**)(float*)list, **d_h = d_x + n, **x = d_h + n, **h = x + n,
-              **narrow = h + n, **out = narrow + n, **w = out + n;
-  float** dx = (float**)(w + gates);
+  const int G = loopwise::gates_of(p.cell), H = p.H, gates = G * H;
+  const int wide = loopwise::kept_of(p.cell) * H, count = (int)positions(p);
+  const bool norm = p.norm_ih != nullptr, apart = p.cell == GRU && !norm;
+  const size_t n = (size_t)count;
+  Buffer<float> masked(p.mask ? n * (size_t)p.P : 0);
+  Buffer<const float*> d_x(n), d_h(n), x(n), h(n), narrow(n), out(n), w((size_t)gates);
+  Buffer<const float*> shifted(apart ? n : 0);  // the GRU's n has another gradient on that side
+  Buffer<float*> dx(n);
   int i = 0;
   for (int t = 0; t < p.T; t++) {
     for (int r = 0; r < p.B && t < walk.length(r); r++, i++) {
       size_t at = walk.at(t, r);
       d_x[i] = g.gates + at * (size_t)wide;
       d_h[i] = norm ? g.share_h + at * (size_t)gates : d_x[i];
+      if (apart) shifted[i] = d_h[i] + 3 * H;
       x[i] = p.x + at * (size_t)p.I;
       h[i] = walk.h_before(t, r);
       if (p.mask) {
@@ -311,33 +336,36 @@ static void products(const Recurrence& p, const Gradients& g, int threads) {
   for (int k = 0; k < gates; k++) w[k] = p.w_ih + (size_t)k * p.I;
   int widest = p.I > p.P ? p.I : p.P;
   if (H > widest) widest = H;
-  Buffer panels(outer_panels(widest)), ih_store(g.x ? Packed::size(gates, p.I, 1) : 0);
-  Packed ih = {ih_store, gates, p.I, 1};
-  const float** d_n = d_h;  // the GRU's n has a gradient of its own on the state's side
-  Buffer shifted(apart ? 2 * n + 16 : 0);
-  if (apart) {
-    d_n = (const float**)(float*)shifted;
-    for (int k = 0; k < count; k++) d_n[k] = d_h[k] + 3 * H;
-  }
+  Buffer<W> panels(Panels<W>::size(BLOCK_K, widest, 1));
+  Buffer<W> ih_store(g.x ? Panels<W>::size(gates, p.I, 1) : 0);
+  Panels<W> ih = {ih_store, gates, p.I, 1};
+  const float* const* d_n = apart ? shifted : d_h;
+  bool held = true;
 #pragma omp parallel num_threads(threads) if (threads > 1)
   {
     NoDenormals guard;
-    if (g.w_ih) outer(d_x, gates, x, p.I, count, g.w_ih, panels);
+    Unit<W> unit;
+    bool finite = true;
+    if (g.w_ih) finite &= outer(d_x, gates, x, p.I, count, g.w_ih, panels);
     if (g.w_hh) {
-      outer(d_h, apart ? 2 * H : gates, h, p.P, count, g.w_hh, panels);
-      if (apart) outer(d_n, H, h, p.P, count, g.w_hh + (size_t)2 * H * p.P, panels);
+      finite &= outer(d_h, apart ? 2 * H : gates, h, p.P, count, g.w_hh, panels);
+      if (apart)
+        finite &= outer(d_n, H, h, p.P, count, g.w_hh + (size_t)2 * H * p.P, panels);
     }
-    if (g.w_hr) outer(narrow, p.P, out, H, count, g.w_hr, panels);
+    if (g.w_hr) finite &= outer(narrow, p.P, out, H, count, g.w_hr, panels);
     if (g.x) {
 #pragma omp for
-      for (int k = 0; k < ih.panels(); k++) pack_rows(ih, k, w);
-      // rows in blocks that stay in the nearer cache
+      for (int k = 0; k < ih.panels(); k++) finite &= pack_rows(ih, k, w);
+      Inputs<W> in(INPUT_ROWS, gates);
 #pragma omp for schedule(static)
-      for (int first = 0; first < count; first += 48) {
-        int rows = count - first < 48 ? count - first : 48;
-        multiply(ih, 0, ih.panels(), rows, d_x + first, dx + first, nullptr, ZERO);
+      for (int first = 0; first < count; first += INPUT_ROWS) {
+        int rows = count - first < INPUT_ROWS ? count - first : INPUT_ROWS;
+        in.take(d_x + first, rows, gates);
+        multiply(ih, 0, ih.panels(), rows, in, dx + first, nullptr, ZERO);
       }
+      finite &= in.finite();
     }
+    if (!finite) __atomic_store_n(&held, false, __ATOMIC_RELAXED);
     if (!norm && g.b_ih) column_sums(d_x, count, gates, g.b_ih);
     if (!norm && g.b_hh && apart) {
       column_sums(d_h, count, 2 * H, g.b_hh);
@@ -348,19 +376,12 @@ static void products(const Recurrence& p, const Gradients& g, int threads) {
     if (g.b_ih) memcpy(g.b_hh, g.b_ih, sizeof(float) * (size_t)gates);
     else column_sums(d_h, count, gates, g.b_hh);
   }
+  return held;
 }
 
-static void backward(const Recurrence& p, const Gradients& g) {
-  Walk walk{p};
-  for (int r = 0; r < p.B; r++) {
-    if (walk.length(r) > 0) continue;
-    size_t row = (size_t)walk.row(r);
-    if (g.h0 && g.hn) copy(g.h0 + row * p.P, g.hn + row * p.P, 0, p.P);
-    if (g.c0 && g.cn) copy(g.c0 + row * p.H, g.cn + row * p.H, 0, p.H);
-  }
-  double work = 2.0 * positions(p) * loopwise::gates_of(p.cell) * p.H * (p.I + p.P);
-  Plan plan = make_plan(p, work);
-  Backward b(p, g, plan);
+template <class W>
+static bool backward_by(const Recurrence& p, const Gradients& g, const Plan& plan) {
+  Backward<W> b(p, g, plan);
 #pragma omp parallel num_threads(plan.threads) if (plan.threads > 1)
   {
 #pragma omp single
@@ -369,7 +390,40 @@ static void backward(const Recurrence& p, const Gradients& g) {
     b.run(omp_get_thread_num());
   }
   b.reduce();
-  products(p, g, work < 1e6 ? 1 : p.threads);
+  return b.held() && products<W>(p, g, work_of(p) < 1e6 ? 1 : p.threads);
+}
+
+static void clear(float* to, size_t n) {
+  if (to) memset(to, 0, sizeof(float) * n);
+}
+
+static void backward(const Recurrence& p, const Gradients& given) {
+  Walk walk{p};
+  const size_t at = (size_t)p.T * (size_t)p.B, H = (size_t)p.H;
+  const bool projected = p.P != p.H;
+  Buffer<float> gates(at * (size_t)loopwise::kept_of(p.cell) * H);
+  Buffer<float> share_h(p.norm_ih ? at * (size_t)loopwise::gates_of(p.cell) * H : 0);
+  Buffer<float> out(projected ? at * H : 0), narrow(projected ? at * (size_t)p.P : 0);
+  Gradients g = given;
+  g.gates = gates;
+  g.share_h = share_h;
+  g.out = out;
+  g.narrow = narrow;
+  bool done = takes_tiles(p) && backward_by<Tiled>(p, g, make_plan(p, true));
+  if (!done) {
+    const size_t rows = (size_t)p.B;  // what only grows begins anew
+    clear(g.h0, rows * (size_t)p.P);
+    clear(g.restart_h, rows * (size_t)p.P);
+    clear(g.c0, rows * (size_t)p.H);
+    clear(g.restart_c, rows * (size_t)p.H);
+    backward_by<float>(p, g, make_plan(p, false));
+  }
+  for (int r = 0; r < p.B; r++) {
+    if (walk.length(r) > 0) continue;
+    size_t row = (size_t)walk.row(r);
+    if (g.h0 && g.hn) copy(g.h0 + row * p.P, g.hn + row * p.P, 0, p.P);
+    if (g.c0 && g.cn) copy(g.c0 + row * p.H, g.cn + row * p.H, 0, p.H);
+  }
 }
 
 }  // namespace LOOPWISE_ISA

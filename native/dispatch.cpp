@@ -1,5 +1,13 @@
 #include "dispatch.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #include <cstdlib>
 #include <stdexcept>
 #include <string>
@@ -9,6 +17,7 @@ namespace loopwise_baseline { extern const loopwise::Kernels kernels; }
 namespace loopwise_avx2 { extern const loopwise::Kernels kernels; }
 namespace loopwise_avx512 { extern const loopwise::Kernels kernels; }
 namespace loopwise_avx512vnni { extern const loopwise::Kernels kernels; }
+namespace loopwise_amx { extern const loopwise::Kernels kernels; }
 #endif
 
 namespace loopwise {
@@ -20,14 +29,30 @@ struct Candidate {
   bool present;
 };
 
+#if defined(__x86_64__)
+// Whether there are tiles of bfloat16, and the operating system lets this process use them.
+bool tiles() {
+#if defined(__linux__)
+  const int REQUEST = 0x1023, TILE_DATA = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  unsigned a, b, c, d;
+  const bool present = __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d >> 22 & 1) && (d >> 24 & 1);
+  return present && syscall(SYS_arch_prctl, REQUEST, TILE_DATA) == 0;
+#else
+  return false;
+#endif
+}
+#endif
+
 std::vector<Candidate> candidates() {  // the best first
 #if defined(__x86_64__)
   __builtin_cpu_init();
   const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512dq") &&
                       __builtin_cpu_supports("avx512vl");
+  const bool vnni = avx512 && __builtin_cpu_supports("avx512vnni");
   return {
-      {&loopwise_avx512vnni::kernels, avx512 && __builtin_cpu_supports("avx512vnni")},
+      {&loopwise_amx::kernels, vnni && __builtin_cpu_supports("avx512bf16") && tiles()},
+      {&loopwise_avx512vnni::kernels, vnni},
       {&loopwise_avx512::kernels, avx512},
       {&loopwise_avx2::kernels, __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")},
       {&loopwise_baseline::kernels, true},

@@ -4,6 +4,7 @@
 #include <omp.h>
 
 #include "memory.h"
+#include "split.h"
 #include "step.h"
 #include "walk.h"
 
@@ -11,13 +12,15 @@ namespace LOOPWISE_ISA {
 
 using loopwise::GRU;
 
+// W: the type of the packed weights.
+template <class W>
 class Forward {
  public:
   Forward(const Recurrence& problem, const Plan& plan)
       : p(problem), walk{p}, G(loopwise::gates_of(p.cell)), K(loopwise::kept_of(p.cell)),
         norm(p.norm_ih != nullptr), projected(p.P != p.H), plan_(plan),
-        ih_store_(Packed::size(p.I, p.H, G)), hh_store_(Packed::size(p.P, p.H, G)),
-        hr_store_(projected ? Packed::size(p.H, p.P, 1) : 0),
+        ih_store_(Panels<W>::size(p.I, p.H, G)), hh_store_(Panels<W>::size(p.P, p.H, G)),
+        hr_store_(projected ? Panels<W>::size(p.H, p.P, 1) : 0),
         bias_(bias_size(p)), h_((size_t)2 * p.B * p.P),
         masked_(p.mask ? (size_t)2 * p.B * p.P : 0), c_(p.c0 ? (size_t)p.B * p.H : 0),
         out_((size_t)p.B * p.H), dealt_((size_t)2 * p.B), ih{ih_store_, p.I, p.H, G}, hh{hh_store_, p.P, p.H, G},
@@ -29,23 +32,28 @@ class Forward {
   void team(int size) {
     plan_.threads = size;
     barrier_.resize(size);
-    int32_t* lists = (int32_t*)(float*)dealt_;
-    deal(p, plan_, lists, lists + p.B);
+    deal(p, plan_, dealt_, dealt_ + p.B);
   }
 
   void pack() {  // by the whole team
+    bool finite = true;
 #pragma omp for nowait
-    for (int i = 0; i < ih.panels(); i++) pack_outputs(ih, i, p.w_ih);
+    for (int i = 0; i < ih.panels(); i++) finite &= pack_outputs(ih, i, p.w_ih);
     if (projected) {
 #pragma omp for nowait
-      for (int i = 0; i < hr.panels(); i++) pack_outputs(hr, i, p.w_hr);
+      for (int i = 0; i < hr.panels(); i++) finite &= pack_outputs(hr, i, p.w_hr);
     }
 #pragma omp for
-    for (int i = 0; i < hh.panels(); i++) pack_outputs(hh, i, p.w_hh);
+    for (int i = 0; i < hh.panels(); i++) finite &= pack_outputs(hh, i, p.w_hh);
+    note(finite);
   }
+
+  // Whether W could hold every number that was met. If not, the results are worthless.
+  bool held() const { return held_; }
 
   void run(int thread) {
     NoDenormals guard;
+    Unit<W> unit;
     Share s = share_of(p, plan_, thread, hh.panel_units());
     int rows = s.r1 - s.r0;
     int chunk = chunk_steps(rows);
@@ -60,23 +68,32 @@ class Forward {
         sync();
       }
     }
+    note(scratch.in.finite());
   }
 
  private:
   // What a thread keeps of a chunk in inference, and lists of rows.
   struct Scratch {
     Scratch(const Forward& f, size_t positions)
-        : kept(f.p.kept ? 0 : positions * (size_t)(f.K * f.p.H)),
+        : in(f.input_rows((int)positions), f.deepest()), kept(f.p.kept ? 0 : positions * (size_t)(f.K * f.p.H)),
           share_x(f.norm && !f.p.share_x ? positions * (size_t)(f.G * f.p.H) : 0),
           share_h(f.norm && !f.p.share_h ? positions * (size_t)(f.G * f.p.H) : 0),
-          lists(2 * 2 * positions + 8) {
-      a = (const float**)(float*)lists;
-      c = (float**)(a + positions);
-    }
-    Buffer kept, share_x, share_h, lists;
-    const float** a;
-    float** c;
+          a(positions), c(positions) {}
+    Inputs<W> in;
+    Buffer<float> kept, share_x, share_h;
+    Buffer<const float*> a;
+    Buffer<float*> c;
   };
+
+  void note(bool finite) {
+    if (!finite) __atomic_store_n(&held_, false, __ATOMIC_RELAXED);
+  }
+
+  int input_rows(int positions) const { return positions < p.B ? p.B : positions; }
+  int deepest() const {
+    int most = p.I > p.P ? p.I : p.P;
+    return most > p.H ? most : p.H;
+  }
 
   void sync() {
     if (plan_.by_units) barrier_.wait();
@@ -152,8 +169,12 @@ class Forward {
         if (p.cell == GRU && !norm) start_share(p, scratch.c[count], s.u0, s.u1);
       }
     }
-    multiply(ih, first_panel(s), last_panel(s), count, scratch.a, scratch.c, Far(p.H).gates,
-             norm ? ZERO : BIAS, bias_);
+    for (int i = 0; i < count; i += INPUT_ROWS) {
+      int n = count - i < INPUT_ROWS ? count - i : INPUT_ROWS;
+      scratch.in.take(scratch.a + i, n, p.I);
+      multiply(ih, first_panel(s), last_panel(s), n, scratch.in, scratch.c + i, Far(p.H).gates,
+               norm ? ZERO : BIAS, bias_);
+    }
   }
 
   void take_step(const Share& s, int step, int slot, Scratch& scratch) {
@@ -163,8 +184,9 @@ class Forward {
       scratch.a[i] = fed(step, r);
       scratch.c[i] = norm ? share_h(t, r, slot + i, scratch) : kept(t, r, slot + i, scratch);
     }
+    scratch.in.take(scratch.a, n, p.P);
     if (norm) {
-      multiply(hh, 0, hh.panels(), n, scratch.a, scratch.c, Far(p.H).gates, ZERO);
+      multiply(hh, 0, hh.panels(), n, scratch.in, scratch.c, Far(p.H).gates, ZERO);
       for (int r = s.r0; r < s.r0 + n; r++) {
         int i = slot + r - s.r0;
         normed_cell(p, share_x(t, r, i, scratch), share_h(t, r, i, scratch),
@@ -175,7 +197,7 @@ class Forward {
       int at_once = n == 1 ? hh.panels() : 1;  // gates that are fresh in the cache
       for (int i = first_panel(s), end; i < last_panel(s); i = end) {
         end = i + at_once < last_panel(s) ? i + at_once : last_panel(s);
-        multiply(hh, i, end, n, scratch.a, scratch.c, far.gates, KEEP);
+        multiply(hh, i, end, n, scratch.in, scratch.c, far.gates, KEEP);
         int u0 = i * hh.panel_units(), u1 = end * hh.panel_units();
         if (u1 > p.H) u1 = p.H;
         for (int r = s.r0; r < s.r0 + n; r++) {
@@ -189,7 +211,8 @@ class Forward {
         scratch.a[i] = out_ + (size_t)(s.r0 + i) * p.H;
         scratch.c[i] = h(step + 1, s.r0 + i);
       }
-      multiply(hr, 0, hr.panels(), n, scratch.a, scratch.c, nullptr, ZERO);
+      scratch.in.take(scratch.a, n, p.H);
+      multiply(hr, 0, hr.panels(), n, scratch.in, scratch.c, nullptr, ZERO);
     }
     int u0, u1;
     outputs(s, u0, u1);
@@ -225,10 +248,26 @@ class Forward {
   int G, K;
   bool norm, projected;
   Plan plan_;
-  Buffer ih_store_, hh_store_, hr_store_, bias_, h_, masked_, c_, out_, dealt_;
-  Packed ih, hh, hr;
+  Buffer<W> ih_store_, hh_store_, hr_store_;
+  Buffer<float> bias_, h_, masked_, c_, out_;
+  Buffer<int32_t> dealt_;
+  bool held_ = true;
+  Panels<W> ih, hh, hr;
   Barrier barrier_;
 };
+
+template <class W>
+static bool forward_by(const Recurrence& p, const Plan& plan) {
+  Forward<W> f(p, plan);
+#pragma omp parallel num_threads(plan.threads) if (plan.threads > 1)
+  {
+#pragma omp single
+    f.team(omp_get_num_threads());
+    f.pack();
+    f.run(omp_get_thread_num());
+  }
+  return f.held();
+}
 
 static void forward(const Recurrence& p) {
   for (int r = 0; r < p.B; r++) {  // rows without a step keep their state
@@ -237,16 +276,8 @@ static void forward(const Recurrence& p) {
     copy(p.hn + (size_t)walk.row(r) * p.P, p.h0 + (size_t)walk.row(r) * p.P, 0, p.P);
     if (p.cn) copy(p.cn + (size_t)walk.row(r) * p.H, p.c0 + (size_t)walk.row(r) * p.H, 0, p.H);
   }
-  double work = 2.0 * positions(p) * loopwise::gates_of(p.cell) * p.H * (p.I + p.P);
-  Plan plan = make_plan(p, work);
-  Forward f(p, plan);
-#pragma omp parallel num_threads(plan.threads) if (plan.threads > 1)
-  {
-#pragma omp single
-    f.team(omp_get_num_threads());
-    f.pack();
-    f.run(omp_get_thread_num());
-  }
+  if (takes_tiles(p) && forward_by<Tiled>(p, make_plan(p, true))) return;
+  forward_by<float>(p, make_plan(p, false));
 }
 
 }  // namespace LOOPWISE_ISA

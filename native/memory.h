@@ -2,29 +2,32 @@
 #pragma once
 
 #include <sched.h>
-#include <stdlib.h>
 
 #include <new>
 
+#include "scratch.h"
 #include "vector.h"
 
 namespace LOOPWISE_ISA {
 
-// Scratch memory of one call.
+// Scratch memory of one call: n objects of T, from a cache line's beginning.
+template <class T>
 class Buffer {
  public:
-  explicit Buffer(size_t n) {
-    size_t bytes = (n * sizeof(float) + 127) & ~(size_t)63;
-    data_ = n ? (float*)aligned_alloc(64, bytes) : nullptr;
+  explicit Buffer(size_t n) : bytes_(n * sizeof(T) + 64) {  // `copy_few` writes beyond an end
+    data_ = n ? (T*)loopwise::borrow(bytes_) : nullptr;
     if (n && !data_) throw std::bad_alloc();
   }
-  ~Buffer() { free(data_); }
+  ~Buffer() {
+    if (data_) loopwise::give_back(data_, bytes_);
+  }
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
-  operator float*() const { return data_; }
+  operator T*() const { return data_; }
 
  private:
-  float* data_;
+  size_t bytes_;
+  T* data_;
 };
 
 // Lets the threads that share the columns of a step wait for each other. They spin: a step takes

@@ -105,12 +105,6 @@ void backward(const std::string& cell, bool reverse, int threads, const nb::kwar
   g.cn = in.floats("d_cn", {B, H});
   g.kept = in.floats("d_kept", {T, B, K * H});
   g.cells = in.floats("d_cells", {T, B, H});
-  g.gates = in.required_result("work_gates", {T, B, K * H});
-  g.share_h = in.result("work_share_h", {T, B, gates});
-  g.out = in.result("work_out", {T, B, H});
-  g.narrow = in.result("work_narrow", {T, B, P});
-  require(!p.norm_ih || g.share_h, "work_share_h: is missing");
-  require(P == H || (g.out && g.narrow), "work_out, work_narrow: are missing");
   g.x = in.result("d_x", {T, B, I});
   g.h0 = in.result("d_h0", {B, P});
   g.c0 = in.result("d_c0", {B, H});

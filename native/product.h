@@ -14,6 +14,12 @@ constexpr int most_rows(int vectors) {
   return rows > 8 ? 8 : rows;
 }
 
+// Weights that lie in memory for each column of a panel, where it has K: some types want more.
+template <class W>
+constexpr int depth_of(int K) {
+  return K;
+}
+
 // A matrix [K, N] in panels: [panel][K][vector][lane]. Where it gives gates (gates > 1), a panel
 // holds the columns of all gates for the same WIDTH units; else VECTORS * WIDTH columns, fewer
 // vectors in the last.
@@ -30,11 +36,16 @@ struct Panels {
     int rest = (units - panel * panel_units() + WIDTH - 1) / WIDTH;
     return rest < VECTORS ? rest : VECTORS;
   }
-  W* panel(int p) const { return data + (size_t)p * K * vectors() * WIDTH; }
+  W* panel(int p) const { return data + (size_t)p * depth_of<W>(K) * vectors() * WIDTH; }
   // Lanes in use, of vector v.
   int lanes(int p, int v) const {
     int left = units - p * panel_units() - (gates > 1 ? 0 : v * WIDTH);
     return left < WIDTH ? left : WIDTH;
+  }
+  // Which of the matrix's columns a vector begins with.
+  size_t first(int p, int v) const {
+    return gates > 1 ? (size_t)v * units + (size_t)p * WIDTH
+                     : (size_t)p * panel_units() + (size_t)v * WIDTH;
   }
   // Where vector v goes, from the start of a row of the result whose gates lie `far[v]` apart.
   ptrdiff_t column(int p, int v, const ptrdiff_t* far) const {
@@ -42,7 +53,7 @@ struct Panels {
   }
   static size_t size(int K, int units, int gates) {
     Panels p = {nullptr, K, units, gates};
-    return (size_t)p.panels() * K * p.vectors() * WIDTH;
+    return (size_t)p.panels() * depth_of<W>(K) * p.vectors() * WIDTH;
   }
 };
 
@@ -85,26 +96,39 @@ struct Scales {
 INLINE void put(float* to, float x) { *to = x; }
 INLINE void put(uint16_t* to, float x) { store(to, splat(x), 1); }
 
-// Panel p of w, given with an output a row: [gates * units, K], as torch keeps it.
+// Panel p of w, given with an output a row: [gates * units, K], as torch keeps it. Functions that
+// pack return whether the weights' type could hold all numbers.
 template <class W>
-INLINE void pack_outputs(const Panels<W>& w, int p, const float* from) {
+INLINE bool pack_outputs(const Panels<W>& w, int p, const float* from) {
   int n = w.vectors_of(p);
   W* to = w.panel(p);
   for (int v = 0; v < n; v++) {
     int lanes = w.lanes(p, v);
-    size_t first = w.gates > 1 ? (size_t)v * w.units + (size_t)p * WIDTH
-                               : (size_t)p * w.panel_units() + (size_t)v * WIDTH;
-    const float* rows = from + first * w.K;
-    for (int k = 0; k < w.K; k++) {
+    const float* rows = from + w.first(p, v) * w.K;
+    int k = 0;
+#if defined(__AVX512F__)
+    if constexpr (sizeof(W) == sizeof(float)) {
+      for (; k + WIDTH <= w.K; k += WIDTH) {
+        Vec square[WIDTH];
+        UNROLL for (int i = 0; i < WIDTH; i++)
+          square[i] = i < lanes ? load(rows + (size_t)i * w.K + k) : Vec{};
+        transpose(square);
+        UNROLL for (int i = 0; i < WIDTH; i++)
+          store(to + ((size_t)(k + i) * n + v) * WIDTH, square[i]);
+      }
+    }
+#endif
+    for (; k < w.K; k++) {
       W* line = to + ((size_t)k * n + v) * WIDTH;
       for (int i = 0; i < lanes; i++) put(line + i, rows[(size_t)i * w.K + k]);
       for (int i = lanes; i < WIDTH; i++) line[i] = 0;
     }
   }
+  return true;
 }
 
 // Panel p of rows `from[k]` of N columns each, k0 <= k < k1; for the panels of a matrix [K, N].
-INLINE void pack_rows(const Packed& w, int p, const float* const* from) {
+INLINE bool pack_rows(const Packed& w, int p, const float* const* from) {
   int n = w.vectors_of(p);
   float* to = w.panel(p);
   for (int k = 0; k < w.K; k++)
@@ -112,6 +136,7 @@ INLINE void pack_rows(const Packed& w, int p, const float* const* from) {
       const float* columns = from[k] + (size_t)p * w.panel_units() + v * WIDTH;
       store(to + ((size_t)k * n + v) * WIDTH, load(columns, w.lanes(p, v)));
     }
+  return true;
 }
 
 enum Start { ZERO, KEEP, BIAS, ADD };  // what a product goes on from; ADD: is added to at its end
@@ -280,6 +305,33 @@ static void multiply(const Panels<W>& w, int p0, int p1, int rows,
   }
 }
 
+// What the calling thread must hold while it multiplies: an object of this class.
+template <class W>
+class Unit {
+ public:
+  Unit() {}  // nothing
+};
+
+// Rows of inputs as products by weights of type W take them; room for some, made ready once for
+// several panels.
+template <class W>
+class Inputs {
+ public:
+  Inputs(int, int) {}
+  void take(const float* const* rows, int, int) { rows_ = rows; }
+  const float* const* rows() const { return rows_; }
+  bool finite() const { return true; }
+
+ private:
+  const float* const* rows_ = nullptr;
+};
+
+static void multiply(const Packed& w, int p0, int p1, int rows, const Inputs<float>& in,
+                     float* const* c, const ptrdiff_t* far, Start start,
+                     const float* bias = NO_BIAS) {
+  multiply(w, p0, p1, rows, in.rows(), c, far, start, bias);
+}
+
 // No more than a tile's height of numbers; what follows them is written over.
 INLINE void copy_few(float* to, const float* from, int n) {
 #if defined(__AVX512F__)
@@ -290,19 +342,22 @@ INLINE void copy_few(float* to, const float* from, int n) {
 }
 
 // c [M, N] = sum over k of a[k][m] * b[k][n]: what weights' gradients are. In blocks of k, each with
-// a sum of its own, which is more accurate than one long chain. All threads of the team call it.
+// a sum of its own, which is more accurate than one long chain. All threads of the team call it;
+// `panels` is room for Panels<W>::size(BLOCK_K, N, 1).
 constexpr int BLOCK_K = 256, BLOCK_TILES = 8;
 
-INLINE size_t outer_panels(int N) { return Packed::size(BLOCK_K, N, 1); }
+// The sum of nothing. By the whole team.
+INLINE void clear_if_empty(int M, int N, int K, float* c) {
+  if (K > 0) return;
+#pragma omp for
+  for (int m = 0; m < M; m++) memset(c + (size_t)m * N, 0, sizeof(float) * (size_t)N);
+}
 
-static void outer(const float* const* a, int M, const float* const* b, int N, int K, float* c,
+static bool outer(const float* const* a, int M, const float* const* b, int N, int K, float* c,
                   float* panels) {
   constexpr int TALL = most_rows(VECTORS), BLOCK_M = TALL * BLOCK_TILES;
   alignas(64) float block[BLOCK_M * BLOCK_K + WIDTH];  // `copy_few` writes beyond its end
-  if (K == 0) {
-#pragma omp for
-    for (int m = 0; m < M; m++) memset(c + (size_t)m * N, 0, sizeof(float) * (size_t)N);
-  }
+  clear_if_empty(M, N, K, c);
   for (int k0 = 0; k0 < K; k0 += BLOCK_K) {
     int depth = K - k0 < BLOCK_K ? K - k0 : BLOCK_K;
     Packed w = {panels, depth, N, 1};
@@ -334,6 +389,7 @@ static void outer(const float* const* a, int M, const float* const* b, int N, in
       }
     }
   }
+  return true;
 }
 
 }  // namespace LOOPWISE_ISA

@@ -47,9 +47,10 @@ struct Gradients {
   const float *y, *hn, *cn;      // [T, B, P], [B, P], [B, H]
   const float *kept, *cells;     // [T, B, K*H], [T, B, H]
 
-  float* gates;    // [T, B, K*H] of the gates before activation; work space, always there
-  float* share_h;  // [T, B, G*H] behind layer norm; work space
-  float *out, *narrow;  // [T, B, H] what a projection sees; [T, B, P] its gradient; work space
+  // Work space of the kernels, theirs to fill in.
+  float* gates;    // [T, B, K*H] of the gates before activation
+  float* share_h;  // [T, B, G*H] behind layer norm
+  float *out, *narrow;  // [T, B, H] what a projection sees; [T, B, P] its gradient
 
   float* x;
   float *h0, *c0, *restart_h, *restart_c;

@@ -46,7 +46,7 @@ static void surprisal(const loopwise::Surprisal& s) {
 #pragma omp parallel num_threads(s.threads) if (s.threads > 1)
   {
     NoDenormals guard;
-    Buffer row((size_t)s.classes + WIDTH);
+    Buffer<float> row((size_t)s.classes + WIDTH);
 #pragma omp for schedule(static)
     for (int i = 0; i < s.rows; i++) {
       size_t at = (size_t)i * (size_t)s.classes;

@@ -130,6 +130,35 @@ INLINE Int dot(Int sum, int32_t a, Int w) {
 #endif
 }
 
+#if defined(__AVX512F__)
+// Lane k of v[i] becomes lane i of v[k].
+INLINE void transpose(Vec* v) {
+  __m512 a[WIDTH], b[WIDTH];
+  UNROLL for (int i = 0; i < WIDTH; i += 2) {
+    a[i] = _mm512_unpacklo_ps((__m512)v[i], (__m512)v[i + 1]);
+    a[i + 1] = _mm512_unpackhi_ps((__m512)v[i], (__m512)v[i + 1]);
+  }
+  UNROLL for (int i = 0; i < WIDTH; i += 4) {
+    UNROLL for (int j = 0; j < 2; j++) {
+      __m512d low = _mm512_castps_pd(a[i + j]), high = _mm512_castps_pd(a[i + 2 + j]);
+      b[i + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(low, high));
+      b[i + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low, high));
+    }
+  }
+  // b[4 q + m]: in its part s of four lanes, lane 4 s + m of v[4 q] to v[4 q + 3]
+  UNROLL for (int m = 0; m < 4; m++) {
+    __m512 low = _mm512_shuffle_f32x4(b[m], b[4 + m], 0x88);
+    __m512 odd = _mm512_shuffle_f32x4(b[m], b[4 + m], 0xdd);
+    __m512 more = _mm512_shuffle_f32x4(b[8 + m], b[12 + m], 0x88);
+    __m512 rest = _mm512_shuffle_f32x4(b[8 + m], b[12 + m], 0xdd);
+    v[m] = (Vec)_mm512_shuffle_f32x4(low, more, 0x88);
+    v[8 + m] = (Vec)_mm512_shuffle_f32x4(low, more, 0xdd);
+    v[4 + m] = (Vec)_mm512_shuffle_f32x4(odd, rest, 0x88);
+    v[12 + m] = (Vec)_mm512_shuffle_f32x4(odd, rest, 0xdd);
+  }
+}
+#endif
+
 INLINE float sum(Vec v) {  // pairwise, in one fixed order
   float part[WIDTH];
   store(part, v);

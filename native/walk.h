@@ -14,20 +14,46 @@ struct Share {
   int u0, u1;  // units
 };
 
+constexpr int TILE_ROWS = 16;
+
+// Whether products are made on tiles. The rows of a smaller batch would leave them half empty; it is
+// the batch that decides, never the rows that are alive, so that a row's neighbours do not matter.
+static bool takes_tiles(const Recurrence& p) {
+#if defined(__AMX_BF16__)
+  return p.B >= TILE_ROWS;
+#else
+  (void)p;
+  return false;
+#endif
+}
+
 struct Plan {
   int threads;
   bool by_units;
 };
 
+static double positions(const Recurrence& p) {
+  if (!p.length) return (double)p.T * p.B;
+  double n = 0;
+  for (int r = 0; r < p.B; r++) n += p.length[r];
+  return n;
+}
+
+// Operations of all products forwards.
+static double work_of(const Recurrence& p) {
+  return 2.0 * positions(p) * loopwise::gates_of(p.cell) * p.H * (p.I + p.P);
+}
+
 // Rows are shared out where that will do: threads then need not wait for each other. Units are
 // where there are too few rows, or where the weights of all units would not stay near a core.
-static Plan make_plan(const Recurrence& p, double work) {
+static Plan make_plan(const Recurrence& p, bool tiles) {
   const double ALONE = 1e6, SMALL = 5e5, NEAR = 1.2e6;  // operations; bytes; bytes
   int threads = p.threads;
-  if (work < ALONE || threads < 2) return {1, false};
-  const double weights = 4.0 * p.H * p.P * loopwise::gates_of(p.cell);
+  if (work_of(p) < ALONE || threads < 2) return {1, false};
+  const double weights = (tiles ? 6.0 : 4.0) * p.H * p.P * loopwise::gates_of(p.cell);
+  const int least = tiles ? TILE_ROWS * threads : threads;  // rows that keep all threads busy
   const bool separable = !p.norm_ih && p.P == p.H && p.H >= 64 * threads;
-  if (separable && weights > (p.B < threads ? SMALL : NEAR)) return {threads, true};
+  if (separable && weights > (p.B < least ? SMALL : NEAR)) return {threads, true};
   return {threads < p.B ? threads : p.B, false};
 }
 
@@ -97,13 +123,6 @@ struct Walk {
     return p.cells + at(p.reverse ? t + 1 : t - 1, r) * p.H;
   }
 };
-
-static double positions(const Recurrence& p) {
-  if (!p.length) return (double)p.T * p.B;
-  double n = 0;
-  for (int r = 0; r < p.B; r++) n += p.length[r];
-  return n;
-}
 
 INLINE void copy(float* to, const float* from, int u0, int u1) {
   memcpy(to + u0, from + u0, sizeof(float) * (size_t)(u1 - u0));

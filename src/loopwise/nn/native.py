@@ -156,10 +156,6 @@ def _gradients(
     saved: dict[str, Tensor],
     wanted: Sequence[str],
 ) -> dict[str, Tensor]:
-    x, w = problem.x, problem.weights
-    steps, rows = x.shape[:2]
-    gates, outputs = w.hh.shape
-    units = gates // GATES[problem.cell]
     named = dict(zip(_names(problem), problem.tensors(), strict=True))
     found: dict[str, Tensor] = {}
     for name in wanted:
@@ -167,12 +163,6 @@ def _gradients(
         sums = name.startswith(("h0", "c0", "restart")) or problem.lengths is not None
         like = named[name]
         found[name] = like.new_zeros(like.shape) if sums else like.new_empty(like.shape)
-    work = {"work_gates": x.new_empty(steps, rows, KEPT[problem.cell] * units)}
-    if w.norm_ih is not None:
-        work["work_share_h"] = x.new_empty(steps, rows, gates)
-    if w.hr is not None:
-        work["work_out"] = x.new_empty(steps, rows, units)
-        work["work_narrow"] = x.new_empty(steps, rows, outputs)
     results = ["y", "hn", "cn"] if problem.cell == "lstm" else ["y", "hn"]
     if problem.trace:
         results += ["kept", "cells"] if problem.cell == "lstm" else ["kept"]
@@ -189,7 +179,6 @@ def _gradients(
         **arrays,
         **{name: tensor.detach().numpy() for name, tensor in saved.items()},
         **given,
-        **{name: tensor.numpy() for name, tensor in work.items()},
         **{f"d_{name}": tensor.numpy() for name, tensor in found.items()},
     )
     return found
