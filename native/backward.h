@@ -1,8 +1,6 @@
 // A recurrence backwards: step by step through time, then all that needs every step at once.
 #pragma once
 
-#include <omp.h>
-
 #include "cells.h"
 #include "memory.h"
 #include "norm.h"
@@ -38,9 +36,11 @@ class Backward {
     deal(p, plan_, lists, lists + p.B);
   }
 
-  void pack() {
-    Buffer list((size_t)2 * (size_t)(G * p.H + p.P));
-    const float** rows = (const float**)(float*)list;
+  // Whether there was too little memory, and so nothing was computed.
+  bool failed() const { return failed_; }
+
+  // By the whole team, with memory for a list of rows.
+  void pack(const float** rows) {
     for (int i = 0; i < G * p.H; i++) rows[i] = p.w_hh + (size_t)i * p.P;
 #pragma omp for nowait
     for (int i = 0; i < hh.panels(); i++) pack_rows(hh, i, rows);
@@ -59,7 +59,11 @@ class Backward {
   void run(int thread) {
     NoDenormals guard;
     Share s = share_of(p, plan_, thread, WIDTH);
-    Buffer list((size_t)4 * (size_t)(s.r1 - s.r0) + 8);
+    Buffer list((size_t)4 * (size_t)(s.r1 - s.r0) + 8, failed_);
+    Buffer weights((size_t)2 * (size_t)(G * p.H + p.P), failed_);
+#pragma omp barrier
+    if (failed_) return;
+    pack((const float**)(float*)weights);
     const float** a = (const float**)(float*)list;
     float** c = (float**)(a + (s.r1 - s.r0));
     for (int step = p.T - 1; step >= 0; step--) {
@@ -259,6 +263,7 @@ class Backward {
   Buffer hh_store_, extra_store_, hr_store_, dh_, dc_, dout_, through_, sums_, work_, dealt_;
   Packed hh, extra, hr;
   Barrier barrier_;
+  bool failed_ = false;
 };
 
 // Sums over all positions of `width` columns of rows[i].
@@ -365,9 +370,9 @@ static void backward(const Recurrence& p, const Gradients& g) {
   {
 #pragma omp single
     b.team(omp_get_num_threads());
-    b.pack();
     b.run(omp_get_thread_num());
   }
+  if (b.failed()) throw std::bad_alloc();
   b.reduce();
   products(p, g, work < 1e6 ? 1 : p.threads);
 }

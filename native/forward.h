@@ -1,8 +1,6 @@
 // A recurrence forwards.
 #pragma once
 
-#include <omp.h>
-
 #include "memory.h"
 #include "step.h"
 #include "walk.h"
@@ -33,6 +31,9 @@ class Forward {
     deal(p, plan_, lists, lists + p.B);
   }
 
+  // Whether there was too little memory, and so nothing was computed.
+  bool failed() const { return failed_; }
+
   void pack() {  // by the whole team
 #pragma omp for nowait
     for (int i = 0; i < ih.panels(); i++) pack_outputs(ih, i, p.w_ih);
@@ -50,6 +51,8 @@ class Forward {
     int rows = s.r1 - s.r0;
     int chunk = chunk_steps(rows);
     Scratch scratch(*this, (size_t)chunk * (size_t)rows);
+    pack();  // at whose end the team meets
+    if (failed_) return;
     enter(s, 0, 0);
     sync();
     for (int step = 0; step < p.T; step += chunk) {
@@ -65,11 +68,11 @@ class Forward {
  private:
   // What a thread keeps of a chunk in inference, and lists of rows.
   struct Scratch {
-    Scratch(const Forward& f, size_t positions)
-        : kept(f.p.kept ? 0 : positions * (size_t)(f.K * f.p.H)),
-          share_x(f.norm && !f.p.share_x ? positions * (size_t)(f.G * f.p.H) : 0),
-          share_h(f.norm && !f.p.share_h ? positions * (size_t)(f.G * f.p.H) : 0),
-          lists(2 * 2 * positions + 8) {
+    Scratch(Forward& f, size_t positions)
+        : kept(f.p.kept ? 0 : positions * (size_t)(f.K * f.p.H), f.failed_),
+          share_x(f.norm && !f.p.share_x ? positions * (size_t)(f.G * f.p.H) : 0, f.failed_),
+          share_h(f.norm && !f.p.share_h ? positions * (size_t)(f.G * f.p.H) : 0, f.failed_),
+          lists(2 * 2 * positions + 8, f.failed_) {
       a = (const float**)(float*)lists;
       c = (float**)(a + positions);
     }
@@ -228,6 +231,7 @@ class Forward {
   Buffer ih_store_, hh_store_, hr_store_, bias_, h_, masked_, c_, out_, dealt_;
   Packed ih, hh, hr;
   Barrier barrier_;
+  bool failed_ = false;
 };
 
 static void forward(const Recurrence& p) {
@@ -244,9 +248,9 @@ static void forward(const Recurrence& p) {
   {
 #pragma omp single
     f.team(omp_get_num_threads());
-    f.pack();
     f.run(omp_get_thread_num());
   }
+  if (f.failed()) throw std::bad_alloc();
 }
 
 }  // namespace LOOPWISE_ISA

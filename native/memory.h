@@ -2,9 +2,15 @@
 #pragma once
 
 #include <sched.h>
-#include <stdlib.h>
 
 #include <new>
+
+#if defined(_OPENMP)
+#include <omp.h>
+#else  // teams of one
+static inline int omp_get_num_threads() { return 1; }
+static inline int omp_get_thread_num() { return 0; }
+#endif
 
 #include "vector.h"
 
@@ -13,17 +19,24 @@ namespace LOOPWISE_ISA {
 // Scratch memory of one call.
 class Buffer {
  public:
-  explicit Buffer(size_t n) {
-    size_t bytes = (n * sizeof(float) + 127) & ~(size_t)63;
-    data_ = n ? (float*)aligned_alloc(64, bytes) : nullptr;
+  explicit Buffer(size_t n) : data_(take(n)) {
     if (n && !data_) throw std::bad_alloc();
   }
-  ~Buffer() { free(data_); }
+  // In a team of threads, which no exception may leave: notes where there is no memory.
+  Buffer(size_t n, bool& failed) : data_(take(n)) {
+    if (n && !data_) __atomic_store_n(&failed, true, __ATOMIC_RELAXED);
+  }
+  ~Buffer() { ::operator delete(data_, LINE); }
   Buffer(const Buffer&) = delete;
   Buffer& operator=(const Buffer&) = delete;
   operator float*() const { return data_; }
 
  private:
+  static constexpr std::align_val_t LINE{64};
+  static float* take(size_t n) {
+    return n ? (float*)::operator new(n * sizeof(float) + 64, LINE, std::nothrow) : nullptr;
+  }
+
   float* data_;
 };
 

@@ -18,8 +18,8 @@ using loopwise::require;
 using loopwise::Streams;
 
 void read_lengths(Arrays& in, Recurrence& p) {
-  p.order = in.take<const int32_t>("order", "i", {p.B});
-  p.length = in.take<const int32_t>("length", "i", {p.B});
+  p.order = in.take<const int32_t>("order", 'i', {p.B});
+  p.length = in.take<const int32_t>("length", 'i', {p.B});
   require(!p.order == !p.length, "order and length: give both or none");
   if (!p.length) return;
   std::vector<char> seen(static_cast<size_t>(p.B));
@@ -71,7 +71,7 @@ void read(Recurrence& p, Arrays& in, const std::string& cell, bool reverse, int 
     p.cells = in.result("cells", {T, B, H});
   }
   read_lengths(in, p);
-  p.reset = in.take<const uint8_t>("reset", "?", {T, B});
+  p.reset = in.take<const uint8_t>("reset", '?', {T, B});
   require(!p.reset || (p.restart_h && (!lstm || p.restart_c)), "reset: needs restart_h, restart_c");
   p.mask = in.floats("mask", {B, P});
   p.keep_h = in.floats("keep_h", {T, B, P});
@@ -136,9 +136,9 @@ void surprisal(int threads, float scale, const nb::kwargs& arrays) {
   s.rows = in.extent("logits", 0);
   s.classes = in.extent("logits", 1);
   s.bfloat16 = in.holds("logits", 2);
-  s.logits = s.bfloat16 ? static_cast<void*>(in.take<uint16_t>("logits", "H", {s.rows, s.classes}))
+  s.logits = s.bfloat16 ? static_cast<void*>(in.take<uint16_t>("logits", 'H', {s.rows, s.classes}))
                         : in.required_result("logits", {s.rows, s.classes});
-  s.targets = in.take<const int64_t>("targets", "l", {s.rows});
+  s.targets = in.take<const int64_t>("targets", 'q', {s.rows});
   s.nats = in.required_result("nats", {s.rows});
   s.threads = threads < 1 ? 1 : threads;
   s.scale = scale;
