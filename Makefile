@@ -8,7 +8,7 @@ DEMO := runs/demo
 # the source code that comes with every Python
 STDLIB = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')
 
-.PHONY: help demo test check sanitize format bench docs clean
+.PHONY: help demo test check sanitize neon format bench docs clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ check: $(VENV)/.installed  ## lint, format, types, and who imports whom
 
 sanitize: $(VENV)/.installed-native  ## test the engine on a build that watches its memory and arithmetic
 	@.ci/sanitize $(ARGS)
+
+neon: $(VENV)/.installed-native  ## test the kernels for ARM under an emulator
+	@.ci/neon
 
 format: $(VENV)/.installed  ## mend what ruff can mend
 	$(BIN)/ruff check --fix

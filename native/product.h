@@ -67,7 +67,7 @@ struct Arithmetic {
 
 template <>
 struct Arithmetic<Four> {
-  typedef int32_t In;  // four unsigned bytes, each 128 too large
+  typedef int32_t In;  // four bytes, each OFFSET too large
   typedef Int Sum;
   static INLINE_MEMBER Int times(int32_t a, const Four* w, Int sum) {
     return dot(sum, a, load_int((const int32_t*)w));
@@ -77,7 +77,7 @@ struct Arithmetic<Four> {
 // What makes sums of eight-bit products the numbers they stand for.
 struct Scales {
   const float* column;  // in panels, as a bias is
-  const int32_t* sums;  // of the weights of each column, 128 times
+  const int32_t* sums;  // of the weights of each column, OFFSET times
   const float* row;     // of each row of inputs
 };
 
