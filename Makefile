@@ -42,7 +42,7 @@ format: $(VENV)/.installed  ## mend what ruff can mend
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(VENV)/.installed  ## time the layers against torch.nn, and one step of a deployed model
+bench: $(VENV)/.installed-bench  ## time layers and streams against torch, onnxruntime and OpenVINO
 	@$(BIN)/python benchmarks/layers.py $(ARGS)
 	@$(BIN)/python benchmarks/streaming.py $(ARGS)
 
@@ -63,6 +63,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt $(wildcard native/*)
 
 $(VENV)/.installed-native: $(VENV)/.installed
 	@$(INSTALL) --group native
+	@touch $@
+
+$(VENV)/.installed-bench: $(VENV)/.installed
+	@$(INSTALL) --group bench
 	@touch $@
 
 $(VENV)/.installed-docs: $(VENV)/.installed

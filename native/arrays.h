@@ -27,8 +27,8 @@ inline std::string shape_text(const std::vector<Py_ssize_t>& shape) {
   return text + ")";
 }
 
-// Whether numbers are of a type that module `struct` has a letter for. By `l` NumPy means one of two
-// sizes of integers: which one depends on the platform.
+// Whether numbers are of a type that the module `struct` has a letter for. `l` is an integer of 32
+// or of 64 bits: that depends on the platform.
 inline bool is_type(const Py_buffer& view, char type) {
   const char* given = view.format ? view.format : "B";
   if (!std::strcmp(given, "l")) given = view.itemsize == 8 ? "q" : "i";

@@ -38,7 +38,8 @@ struct Result {
 // Numbers that are the same on every machine, and what comes of them.
 class Desk {
  public:
-  float* results(const std::string& name, std::initializer_list<int> shape, float tolerance = 1e-5f) {
+  float* results(const std::string& name, std::initializer_list<int> shape,
+                 float tolerance = 1e-5f) {
     float* to = zeros(shape);
     found.push_back({name, tolerance, to, size(shape)});
     return to;
@@ -101,7 +102,8 @@ void layer(const Kernels& k, Desk& desk, int threads, int cell, int T, int B, in
       p.norm_c = desk.numbers({H}), p.norm_c_bias = desk.numbers({H});
     }
   }
-  const std::string name = std::string(all ? "all of " : "") + CELLS[cell] + " " + std::to_string(H);
+  const std::string name =
+      std::string(all ? "all of " : "") + CELLS[cell] + " " + std::to_string(H);
   auto result = [&](const char* what, std::initializer_list<int> shape) {
     return desk.results(name + ", " + what, shape);
   };
@@ -157,7 +159,8 @@ void streams(const Kernels& k, Desk& desk, int cell, int precision) {
   }
   StreamModel m = {};
   m.precision = precision, m.layers = 2, m.inputs = I, m.outputs = outputs, m.layer = layers;
-  m.head = pack(desk.numbers({outputs, H}), H, outputs, 1), m.head_bias = desk.zeros({outputs + 64});
+  m.head = pack(desk.numbers({outputs, H}), H, outputs, 1);
+  m.head_bias = desk.zeros({outputs + 64});
   for (int rows : {1, 7}) {
     const std::string name = std::string("stream of ") + NAMES[precision] + " " + CELLS[cell];
     float* y = desk.results(name, {steps, rows, outputs}, precision == INT8 ? 0.02f : 1e-5f);
@@ -178,7 +181,8 @@ void surprisal(const Kernels& k, Desk& desk, int threads) {
   float* logits = desk.results("surprisal, d logits", {rows, classes});
   const float* given = desk.numbers({rows, classes}, 8);
   std::copy(given, given + size({rows, classes}), logits);
-  k.surprisal({logits, false, rows, classes, threads, targets, 0.5f, desk.results("surprisal", {rows})});
+  k.surprisal({logits, false, rows, classes, threads, targets, 0.5f,
+               desk.results("surprisal", {rows})});
   std::vector<uint16_t> halves(size({rows, classes}));
   for (size_t i = 0; i < halves.size(); i++) {
     uint32_t bits;

@@ -78,8 +78,8 @@ static void pack(const float* w, int K, int units, int gates, int precision, voi
   pack_as<float>(w, K, units, gates, to);
 }
 
-// A row of inputs as bytes, OFFSET too large. Numbers that cannot exceed 1 have a fixed scale; so no
-// row depends on another.
+// A row of inputs as bytes, OFFSET too large. Numbers that cannot exceed 1 have a fixed scale; so
+// no row depends on another.
 static float quantise(const float* x, int K, bool bounded, uint8_t* to) {
   float most = bounded ? 1 : 0;
   if (!bounded) {
