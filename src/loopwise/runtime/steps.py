@@ -4,7 +4,7 @@ A stream's results do not depend on which others take part in a call.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -116,7 +116,7 @@ class NumpySteps:
         return len(self._arena)
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
+    def _turn(self) -> Generator[None]:
         if not self._busy.acquire(blocking=False):
             raise RuntimeError("these streams are in use by another thread: give each its own")
         try:
