@@ -8,7 +8,7 @@ DEMO := runs/demo
 # the source code that comes with every Python
 STDLIB = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')
 
-.PHONY: help demo test check sanitize format bench docs clean
+.PHONY: help demo test check sanitize neon format bench docs clean
 
 help:  ## list these commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,11 +35,14 @@ check: $(VENV)/.installed  ## lint, format, types, and who imports whom
 sanitize: $(VENV)/.installed-native  ## test the engine on a build that watches its memory and arithmetic
 	@.ci/sanitize $(ARGS)
 
+neon: $(VENV)/.installed-native  ## test the kernels for ARM under an emulator
+	@.ci/neon
+
 format: $(VENV)/.installed  ## mend what ruff can mend
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(VENV)/.installed  ## time the layers against torch.nn, and one step of a deployed model
+bench: $(VENV)/.installed-bench  ## time layers and streams against torch, onnxruntime and OpenVINO
 	@$(BIN)/python benchmarks/layers.py $(ARGS)
 	@$(BIN)/python benchmarks/streaming.py $(ARGS)
 
@@ -60,6 +63,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt $(wildcard native/*)
 
 $(VENV)/.installed-native: $(VENV)/.installed
 	@$(INSTALL) --group native
+	@touch $@
+
+$(VENV)/.installed-bench: $(VENV)/.installed
+	@$(INSTALL) --group bench
 	@touch $@
 
 $(VENV)/.installed-docs: $(VENV)/.installed

@@ -1,18 +1,23 @@
-"""loopwise's layers against torch.nn's, timed in turn in one process.
+"""loopwise's layers against torch.nn's, timed in turn in one process; forward also against others.
 
-Both compute the same thing from the same weights; that is checked before the clock starts. A ratio
-above 1 means that loopwise is faster. `--sweep` takes 60 shapes, odd ones included, instead of the
-six of the table; `--quick` only shows that the script works.
+All compute the same thing from the same weights; that is checked before the clock starts. A ratio
+above 1 means that loopwise is faster. "of_peak" is the share of what this machine can multiply and
+add: products take 2 T B G H (I + H) operations forwards, three times as many in training. The
+others are onnxruntime and OpenVINO, where they are installed. `--sweep` takes 60 shapes, odd ones
+included, instead of the six of the table; `--quick` only shows that the script works.
 """
 
 import math
 import random
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
+from contenders import INSTALLED, open_layer
+from machine import Machine, measure, rounded
 from report import argument_parser, print_table, write_results
 from timing import interleave
 from torch import Tensor, nn
@@ -39,7 +44,7 @@ CELLS = ("LSTM", "GRU", "RNN")
 
 @dataclass(frozen=True)
 class Result:
-    """Median milliseconds of a call, and how often the other's time loopwise's is."""
+    """Median milliseconds of a call, how often loopwise's time the other's is, loopwise's GF/s."""
 
     cell: str
     shape: str
@@ -48,6 +53,13 @@ class Result:
     against: str
     other_ms: float
     ratio: float
+    gflops: float
+
+    def row(self, machine: Machine | None, threads: int) -> dict[str, Any]:
+        """Its figures, and what share of the machine they are."""
+        if machine is None:
+            return asdict(self)
+        return asdict(self) | {"of_peak": rounded(self.gflops / machine.peak[threads])}
 
 
 def main() -> None:
@@ -59,8 +71,16 @@ def main() -> None:
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     seconds = 0.01 if arguments.quick else arguments.seconds
+    threads = torch.get_num_threads()
+    machine = measure(threads, arguments.quick)
     shapes = QUICK_SHAPES if arguments.quick else sweep_shapes() if arguments.sweep else SHAPES
-    results = [r for shape in shapes for cell in CELLS for r in against_torch(cell, shape, seconds)]
+    results = [
+        r
+        for shape in shapes
+        for cell in CELLS
+        for against in (against_torch, against_others)
+        for r in against(cell, shape, seconds)
+    ]
     if not arguments.sweep:
         ragged = QUICK_SHAPES[0] if arguments.quick else RAGGED
         results += [r for cell in CELLS for r in with_lengths(cell, ragged, seconds)]
@@ -68,7 +88,7 @@ def main() -> None:
             options_cost(o, QUICK_SHAPES[0] if arguments.quick else SHAPES[2], seconds)
             for o in OPTIONS
         ]
-    rows = [asdict(result) for result in results]
+    rows = [result.row(machine, threads) for result in results]
     print_table("layers: medians in ms; ratio = other / loopwise", rows)
     summary = {what: summarise(results, what) for what in ("forward", "training")}
     for what, (mean, worst) in summary.items():
@@ -78,8 +98,10 @@ def main() -> None:
         "sweep" if arguments.sweep else "layers",
         rows,
         isa=engine.isa() if engine.available() else "",
-        torch_threads=torch.get_num_threads(),
+        torch_threads=threads,
         torch=torch.__version__,
+        machine_peaks=machine.peak if machine else {},
+        **INSTALLED,
     )
 
 
@@ -117,6 +139,24 @@ def against_torch(cell: str, shape: Shape, seconds: float) -> list[Result]:
     return results
 
 
+def against_others(cell: str, shape: Shape, seconds: float) -> list[Result]:
+    """Inference of whole batches, against what is installed of other engines."""
+    if not INSTALLED:
+        return []
+    ours, theirs, x = pair(cell, shape)
+    given, expected = x.numpy(), theirs(x)[0].detach().numpy()
+    calls = [partial(forward, lambda: ours(x)[0])]
+    for name in INSTALLED:
+        other = open_layer(name, theirs, *shape[:2], torch.get_num_threads())
+        np.testing.assert_allclose(other(given)[0][:, 0], expected, rtol=1e-3, atol=1e-3)
+        calls.append(partial(other, given))
+    mine, *others = interleave(calls, seconds, pause=0.01)
+    return [
+        result(cell, shape, "forward", mine, name, other)
+        for name, other in zip(INSTALLED, others, strict=True)
+    ]
+
+
 def with_lengths(cell: str, shape: Shape, seconds: float) -> list[Result]:
     """Batches that are half full: against torch's packed sequences, and against full batches."""
     ours, theirs, x = pair(cell, shape)
@@ -133,8 +173,10 @@ def with_lengths(cell: str, shape: Shape, seconds: float) -> list[Result]:
             ],
             seconds,
         )
-        results.append(result(cell, shape, f"half full, {what}", mine, "torch, packed", other))
-        results.append(result(cell, shape, f"half full, {what}", mine, "loopwise, full", full))
+        for against, time in (("torch, packed", other), ("loopwise, full", full)):
+            found = result(cell, shape, f"half full, {what}", mine, against, time)
+            filled = int(lengths.sum()) / (steps * rows)
+            results.append(replace(found, gflops=rounded(found.gflops * filled)))
     return results
 
 
@@ -159,8 +201,14 @@ def pair(cell: str, shape: Shape) -> tuple[loopwise.LSTM, nn.LSTM, Tensor]:
 
 def result(cell: str, shape: Shape, what: str, mine: float, against: str, other: float) -> Result:
     label = "T{} B{} I{} H{}".format(*shape)
+    steps, rows, inputs, hidden = shape
+    gates = {"LSTM": 4, "GRU": 3, "RNN": 1}[cell]
+    work = 2e-9 * steps * rows * gates * hidden * (inputs + hidden)
+    if "training" in what:
+        work *= 3
     times = round(1000 * mine, 3), round(1000 * other, 3)
-    return Result(cell, label, what, times[0], against, times[1], round(other / mine, 2))
+    ratio, speed = round(other / mine, 2), rounded(work / mine)
+    return Result(cell, label, what, times[0], against, times[1], ratio, speed)
 
 
 def forward(call: Callable[[], Tensor]) -> None:

@@ -1,8 +1,9 @@
 """One step of a stream, called from Python: microseconds, on one thread.
 
-Layers of H units with H inputs, one sequence, in turn with torch, and with onnxruntime where it is
-installed (the extra `bench`). Then many streams in one call. `--quick` only shows that the script
-works.
+Layers of H units with H inputs, one sequence, in turn with torch, and with onnxruntime and OpenVINO
+where they are installed. "of read": a step reads its weights once, at this share of the speed at
+which this machine reads as many bytes again and again. Then many streams in one call. `--quick`
+only shows that the script works.
 """
 
 import time
@@ -11,21 +12,18 @@ from typing import Any
 
 import numpy as np
 import torch
+from contenders import INSTALLED, open_layer
+from machine import Machine, measure, rounded
 from report import argument_parser, print_table, write_results
 from torch import nn
 
 import loopwise
 from loopwise import engine
 
-try:
-    import onnx
-    import onnxruntime
-except ModuleNotFoundError:
-    onnx = onnxruntime = None
-
 CELLS = ("LSTM", "GRU", "RNN")
 SIZES = (64, 256, 512, 1024)
-DTYPES = ("float32", "bfloat16", "int8")
+DTYPES = {"float32": 4, "bfloat16": 2, "int8": 1}
+"""And the bytes of a weight."""
 COUNTS = (*range(1, 18), 24, 32, 48, 64)
 
 
@@ -33,7 +31,8 @@ def main() -> None:
     arguments = argument_parser(__doc__).parse_args()
     torch.set_num_threads(1)
     sizes, seconds = ((8,), 0.01) if arguments.quick else (SIZES, 1.0)
-    rows = [single(cell, size, seconds) for size in sizes for cell in CELLS]
+    machine = measure(1, arguments.quick)
+    rows = [single(cell, size, seconds, machine) for size in sizes for cell in CELLS]
     print_table("streaming, one stream: microseconds a step, median (p99)", rows)
     many = [
         neighbours(cell, 8 if arguments.quick else 256, dtype, seconds)
@@ -47,11 +46,12 @@ def main() -> None:
         [*rows, *many],
         isa=engine.isa() if engine.available() else "",
         torch=torch.__version__,
-        onnxruntime=onnxruntime.__version__ if onnxruntime else "",
+        machine_reads=machine.read if machine else {},
+        **INSTALLED,
     )
 
 
-def single(cell: str, size: int, seconds: float) -> dict[str, Any]:
+def single(cell: str, size: int, seconds: float, machine: Machine | None) -> dict[str, Any]:
     """A step of one stream by each contender, timed in turn."""
     torch.manual_seed(1)
     layer, theirs = getattr(loopwise, cell)(size, size).eval(), getattr(nn, cell)(size, size)
@@ -62,14 +62,21 @@ def single(cell: str, size: int, seconds: float) -> dict[str, Any]:
         push = layer.stream(dtype=dtype).push
         calls[dtype] = lambda push=push: push(x)
     calls["torch"] = torch_step(theirs, x)
-    if onnxruntime:
-        calls["onnxruntime"] = onnx_step(cell, size, theirs, x)
+    for name in INSTALLED:
+        step = open_layer(name, theirs, steps=1, rows=1, threads=1)
+        calls[name] = lambda step=step: step(x[None, None])
     times = dict(zip(calls, quantiles(list(calls.values()), seconds), strict=True))
     own = times["float32"][0]
     row: dict[str, Any] = {"cell": cell, "H": size}
     row |= {name: f"{p50:.2f} ({p99:.2f})" for name, (p50, p99) in times.items()}
     row |= {f"{name} / own": round(times[name][0] / own, 1) for name in calls if name not in DTYPES}
-    return row | {"int8 gain": round(own / times["int8"][0], 1)}
+    row["int8 gain"] = round(own / times["int8"][0], 1)
+    if machine:
+        numbers = theirs.weight_ih_l0.numel() + theirs.weight_hh_l0.numel()
+        for name, width in DTYPES.items():
+            share = machine.share_of_read(width * numbers, times[name][0] / 1e6)
+            row[f"{name} of read"] = rounded(share)
+    return row
 
 
 def neighbours(cell: str, size: int, dtype: str, seconds: float) -> dict[str, Any]:
@@ -91,44 +98,6 @@ def torch_step(layer: nn.Module, x: np.ndarray) -> Callable[[], object]:
         nonlocal state
         with torch.inference_mode():
             _, state = layer(tensor, state)
-
-    return step
-
-
-def onnx_step(cell: str, size: int, layer: nn.Module, x: np.ndarray) -> Callable[[], object]:
-    """The same layer in onnxruntime, whose states go in and come out."""
-    # onnx orders the gates i o f c, z r h
-    order = {"LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2), "RNN": (0,)}[cell]
-
-    def gates(name: str) -> np.ndarray:
-        parts = np.split(getattr(layer, name).detach().numpy(), len(order))
-        return np.concatenate([parts[k] for k in order])
-
-    bias = np.concatenate([gates("bias_ih_l0"), gates("bias_hh_l0")])
-    tensors = {"W": gates("weight_ih_l0"), "R": gates("weight_hh_l0"), "B": bias}
-    helper, number = onnx.helper, onnx.TensorProto.FLOAT
-    names = ("h", "c")[: 2 if cell == "LSTM" else 1]
-    after = [f"{name}_after" for name in names]
-    options = {"linear_before_reset": 1} if cell == "GRU" else {}
-    node = helper.make_node(
-        cell, ["x", "W", "R", "B", "", *names], ["", *after], hidden_size=size, **options
-    )
-    value = helper.make_tensor_value_info
-    graph = helper.make_graph(
-        [node],
-        "step",
-        [value(name, number, [1, 1, size]) for name in ("x", *names)],
-        [value(name, number, [1, 1, size]) for name in after],
-        [helper.make_tensor(k, number, (1, *v.shape), v.flatten()) for k, v in tensors.items()],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options)
-    feed = {name: np.zeros((1, 1, size), np.float32) for name in names} | {"x": x[None, None]}
-
-    def step() -> None:
-        feed.update(zip(names, session.run(after, feed), strict=True))
 
     return step
 

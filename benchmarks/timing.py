@@ -5,12 +5,16 @@ import time
 from collections.abc import Callable, Sequence
 
 
-def interleave(calls: Sequence[Callable[[], object]], seconds: float) -> list[float]:
+def interleave(
+    calls: Sequence[Callable[[], object]], seconds: float, pause: float = 0
+) -> list[float]:
     """Time calls in turn, A B A B ..., and return the median seconds of each.
 
     Args:
         calls: what to compare; each is called once beforehand to warm up.
         seconds: how long to go on; at least five rounds are made.
+        pause: seconds before each call, for what has threads of its own: those of the call before
+            may still spin on the cores. A call that is not timed then wakes its own.
     """
     for call in calls:
         call()
@@ -18,6 +22,9 @@ def interleave(calls: Sequence[Callable[[], object]], seconds: float) -> list[fl
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or len(times[0]) < 5:
         for call, mine in zip(calls, times, strict=True):
+            if pause:
+                time.sleep(pause)
+                call()
             start = time.perf_counter()
             call()
             mine.append(time.perf_counter() - start)

@@ -4,6 +4,7 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
 
+#include <cstring>
 #include <initializer_list>
 #include <string>
 #include <type_traits>
@@ -26,6 +27,14 @@ inline std::string shape_text(const std::vector<Py_ssize_t>& shape) {
   return text + ")";
 }
 
+// Whether numbers are of a type that the module `struct` has a letter for. `l` is an integer of 32
+// or of 64 bits: that depends on the platform.
+inline bool is_type(const Py_buffer& view, char type) {
+  const char* given = view.format ? view.format : "B";
+  if (!std::strcmp(given, "l")) given = view.itemsize == 8 ? "q" : "i";
+  return given[0] == type && !given[1];
+}
+
 // Keyword arguments that are arrays. Their memory stays while this object lives.
 class Arrays {
  public:
@@ -38,7 +47,7 @@ class Arrays {
 
   // The memory of an argument, or null where it is absent or None. -1 in a shape is any size.
   template <class T>
-  T* take(const char* name, const char* format, std::initializer_list<Py_ssize_t> shape) {
+  T* take(const char* name, char type, std::initializer_list<Py_ssize_t> shape) {
     PyObject* object = PyDict_GetItemString(given_.ptr(), name);  // borrowed
     if (!object || object == Py_None) return nullptr;
     Py_buffer view;
@@ -52,10 +61,10 @@ class Arrays {
     }
     views_.push_back(view);
     std::vector<Py_ssize_t> found(view.shape, view.shape + view.ndim);
-    std::string type = view.format ? view.format : "B";
-    if (type != format)
-      throw nb::type_error(
-          (std::string(name) + ": expected type '" + format + "', given '" + type + "'").c_str());
+    if (!is_type(view, type))
+      throw nb::type_error((std::string(name) + ": expected type '" + type + "', given '" +
+                            (view.format ? view.format : "B") + "'")
+                               .c_str());
     bool fits = found.size() == shape.size();
     size_t i = 0;
     for (Py_ssize_t n : shape) {
@@ -71,10 +80,10 @@ class Arrays {
   }
 
   const float* floats(const char* name, std::initializer_list<Py_ssize_t> shape) {
-    return take<const float>(name, "f", shape);
+    return take<const float>(name, 'f', shape);
   }
   float* result(const char* name, std::initializer_list<Py_ssize_t> shape) {
-    return take<float>(name, "f", shape);
+    return take<float>(name, 'f', shape);
   }
   const float* required(const char* name, std::initializer_list<Py_ssize_t> shape) {
     return present(name, floats(name, shape));

@@ -1,8 +1,6 @@
 // A recurrence backwards: step by step through time, then all that needs every step at once.
 #pragma once
 
-#include <omp.h>
-
 #include "cells.h"
 #include "memory.h"
 #include "norm.h"
@@ -40,9 +38,12 @@ class Backward {
     deal(p, plan_, dealt_, dealt_ + p.B);
   }
 
-  void pack() {
+  // Whether there was too little memory, and so nothing was computed.
+  bool failed() const { return failed_; }
+
+  // By the whole team, with memory for a list of rows.
+  void pack(const float** rows) {
     bool finite = true;
-    Buffer<const float*> rows((size_t)(G * p.H + p.P));
     for (int i = 0; i < G * p.H; i++) rows[i] = p.w_hh + (size_t)i * p.P;
 #pragma omp for nowait
     for (int i = 0; i < hh.panels(); i++) finite &= pack_rows(hh, i, rows);
@@ -63,7 +64,11 @@ class Backward {
     NoDenormals guard;
     Unit<W> unit;
     Share s = share_of(p, plan_, thread, WIDTH);
-    Scratch scratch(s.r1 - s.r0, G * p.H > p.P ? G * p.H : p.P);
+    Scratch scratch(s.r1 - s.r0, G * p.H > p.P ? G * p.H : p.P, failed_);
+    Buffer<const float*> weights((size_t)(G * p.H + p.P), failed_);
+#pragma omp barrier
+    if (failed_) return;
+    pack(weights);
     for (int step = p.T - 1; step >= 0; step--) take_step(s, thread, step, scratch);
     note(scratch.in.finite());
   }
@@ -95,7 +100,8 @@ class Backward {
 
  private:
   struct Scratch {
-    Scratch(int rows, int K) : in(rows, K), a((size_t)rows), c((size_t)rows) {}
+    Scratch(int rows, int K, bool& failed)
+        : in(rows, K, failed), a((size_t)rows, failed), c((size_t)rows, failed) {}
     Inputs<W> in;
     Buffer<const float*> a;
     Buffer<float*> c;
@@ -282,6 +288,7 @@ class Backward {
   bool held_ = true;
   Panels<W> hh, extra, hr;
   Barrier barrier_;
+  bool failed_ = false;
 };
 
 // Sums over all positions of `width` columns of rows[i].
@@ -340,38 +347,41 @@ static bool products(const Recurrence& p, const Gradients& g, int threads) {
   Buffer<W> ih_store(g.x ? Panels<W>::size(gates, p.I, 1) : 0);
   Panels<W> ih = {ih_store, gates, p.I, 1};
   const float* const* d_n = apart ? shifted : d_h;
-  bool held = true;
+  bool held = true, failed = false;
 #pragma omp parallel num_threads(threads) if (threads > 1)
   {
     NoDenormals guard;
     Unit<W> unit;
+    Inputs<W> in(OUTER_ROWS, gates > BLOCK_K ? gates : BLOCK_K, failed);
     bool finite = true;
-    if (g.w_ih) finite &= outer(d_x, gates, x, p.I, count, g.w_ih, panels);
-    if (g.w_hh) {
-      finite &= outer(d_h, apart ? 2 * H : gates, h, p.P, count, g.w_hh, panels);
-      if (apart)
-        finite &= outer(d_n, H, h, p.P, count, g.w_hh + (size_t)2 * H * p.P, panels);
-    }
-    if (g.w_hr) finite &= outer(narrow, p.P, out, H, count, g.w_hr, panels);
-    if (g.x) {
-#pragma omp for
-      for (int k = 0; k < ih.panels(); k++) finite &= pack_rows(ih, k, w);
-      Inputs<W> in(INPUT_ROWS, gates);
-#pragma omp for schedule(static)
-      for (int first = 0; first < count; first += INPUT_ROWS) {
-        int rows = count - first < INPUT_ROWS ? count - first : INPUT_ROWS;
-        in.take(d_x + first, rows, gates);
-        multiply(ih, 0, ih.panels(), rows, in, dx + first, nullptr, ZERO);
+#pragma omp barrier
+    if (!failed) {
+      if (g.w_ih) finite &= outer(d_x, gates, x, p.I, count, g.w_ih, panels, in);
+      if (g.w_hh) {
+        finite &= outer(d_h, apart ? 2 * H : gates, h, p.P, count, g.w_hh, panels, in);
+        if (apart)
+          finite &= outer(d_n, H, h, p.P, count, g.w_hh + (size_t)2 * H * p.P, panels, in);
       }
-      finite &= in.finite();
-    }
-    if (!finite) __atomic_store_n(&held, false, __ATOMIC_RELAXED);
-    if (!norm && g.b_ih) column_sums(d_x, count, gates, g.b_ih);
-    if (!norm && g.b_hh && apart) {
-      column_sums(d_h, count, 2 * H, g.b_hh);
-      column_sums(d_n, count, H, g.b_hh + 2 * H);
+      if (g.w_hr) finite &= outer(narrow, p.P, out, H, count, g.w_hr, panels, in);
+      if (g.x) {
+#pragma omp for
+        for (int k = 0; k < ih.panels(); k++) finite &= pack_rows(ih, k, w);
+#pragma omp for schedule(static)
+        for (int first = 0; first < count; first += INPUT_ROWS) {
+          int rows = count - first < INPUT_ROWS ? count - first : INPUT_ROWS;
+          in.take(d_x + first, rows, gates);
+          multiply(ih, 0, ih.panels(), rows, in, dx + first, nullptr, ZERO);
+        }
+      }
+      if (!finite || !in.finite()) __atomic_store_n(&held, false, __ATOMIC_RELAXED);
+      if (!norm && g.b_ih) column_sums(d_x, count, gates, g.b_ih);
+      if (!norm && g.b_hh && apart) {
+        column_sums(d_h, count, 2 * H, g.b_hh);
+        column_sums(d_n, count, H, g.b_hh + 2 * H);
+      }
     }
   }
+  if (failed) throw std::bad_alloc();
   if (!norm && g.b_hh && !apart) {
     if (g.b_ih) memcpy(g.b_hh, g.b_ih, sizeof(float) * (size_t)gates);
     else column_sums(d_h, count, gates, g.b_hh);
@@ -386,9 +396,9 @@ static bool backward_by(const Recurrence& p, const Gradients& g, const Plan& pla
   {
 #pragma omp single
     b.team(omp_get_num_threads());
-    b.pack();
     b.run(omp_get_thread_num());
   }
+  if (b.failed()) throw std::bad_alloc();
   b.reduce();
   return b.held() && products<W>(p, g, work_of(p) < 1e6 ? 1 : p.threads);
 }

@@ -12,12 +12,18 @@
 #include <stdexcept>
 #include <string>
 
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
+
 namespace loopwise_baseline { extern const loopwise::Kernels kernels; }
 #if defined(__x86_64__)
 namespace loopwise_avx2 { extern const loopwise::Kernels kernels; }
 namespace loopwise_avx512 { extern const loopwise::Kernels kernels; }
 namespace loopwise_avx512vnni { extern const loopwise::Kernels kernels; }
 namespace loopwise_amx { extern const loopwise::Kernels kernels; }
+#elif defined(__aarch64__)
+namespace loopwise_neon { extern const loopwise::Kernels kernels; }
 #endif
 
 namespace loopwise {
@@ -41,6 +47,16 @@ bool tiles() {
   return false;
 #endif
 }
+#elif defined(__aarch64__)
+bool has_dot_products() {
+#if defined(__linux__)
+  return getauxval(AT_HWCAP) & HWCAP_ASIMDDP;
+#elif defined(__APPLE__)
+  return true;  // every Mac with an ARM processor
+#else
+  return false;
+#endif
+}
 #endif
 
 std::vector<Candidate> candidates() {  // the best first
@@ -57,14 +73,19 @@ std::vector<Candidate> candidates() {  // the best first
       {&loopwise_avx2::kernels, __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")},
       {&loopwise_baseline::kernels, true},
   };
+#elif defined(__aarch64__)
+  return {
+      {&loopwise_neon::kernels, has_dot_products()},
+      {&loopwise_baseline::kernels, true},
+  };
 #else
   return {{&loopwise_baseline::kernels, true}};
 #endif
 }
 
-const Kernels& choose() {
-  const char* given = std::getenv("LOOPWISE_ISA");
-  const std::string asked = given ? given : "";
+}  // namespace
+
+const Kernels& kernels(const std::string& asked) {
   std::string known, here;
   for (const Candidate& candidate : candidates()) {
     const std::string name = candidate.kernels->name;
@@ -76,8 +97,6 @@ const Kernels& choose() {
                            "; this machine offers " + here);
 }
 
-}  // namespace
-
 std::vector<std::string> offered() {
   std::vector<std::string> names;
   for (const Candidate& candidate : candidates())
@@ -86,7 +105,8 @@ std::vector<std::string> offered() {
 }
 
 const Kernels& kernels() {
-  static const Kernels& chosen = choose();
+  static const char* asked = std::getenv("LOOPWISE_ISA");
+  static const Kernels& chosen = kernels(asked ? asked : "");
   return chosen;
 }
 

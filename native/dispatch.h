@@ -12,6 +12,9 @@ namespace loopwise {
 // Throws std::runtime_error if that one is unknown, or the machine lacks it.
 const Kernels& kernels();
 
+// The kernels for one instruction set, for the best where its name is empty.
+const Kernels& kernels(const std::string& asked);
+
 // The instruction sets that this machine can be asked for, the best first.
 std::vector<std::string> offered();
 

@@ -1,8 +1,6 @@
 // A recurrence forwards.
 #pragma once
 
-#include <omp.h>
-
 #include "memory.h"
 #include "split.h"
 #include "step.h"
@@ -35,6 +33,9 @@ class Forward {
     deal(p, plan_, dealt_, dealt_ + p.B);
   }
 
+  // Whether there was too little memory, and so nothing was computed.
+  bool failed() const { return failed_; }
+
   void pack() {  // by the whole team
     bool finite = true;
 #pragma omp for nowait
@@ -58,6 +59,8 @@ class Forward {
     int rows = s.r1 - s.r0;
     int chunk = chunk_steps(rows);
     Scratch scratch(*this, (size_t)chunk * (size_t)rows);
+    pack();  // at whose end the team meets
+    if (failed_) return;
     enter(s, 0, 0);
     sync();
     for (int step = 0; step < p.T; step += chunk) {
@@ -74,11 +77,12 @@ class Forward {
  private:
   // What a thread keeps of a chunk in inference, and lists of rows.
   struct Scratch {
-    Scratch(const Forward& f, size_t positions)
-        : in(f.input_rows((int)positions), f.deepest()), kept(f.p.kept ? 0 : positions * (size_t)(f.K * f.p.H)),
-          share_x(f.norm && !f.p.share_x ? positions * (size_t)(f.G * f.p.H) : 0),
-          share_h(f.norm && !f.p.share_h ? positions * (size_t)(f.G * f.p.H) : 0),
-          a(positions), c(positions) {}
+    Scratch(Forward& f, size_t positions)
+        : in(f.input_rows((int)positions), f.deepest(), f.failed_),
+          kept(f.p.kept ? 0 : positions * (size_t)(f.K * f.p.H), f.failed_),
+          share_x(f.norm && !f.p.share_x ? positions * (size_t)(f.G * f.p.H) : 0, f.failed_),
+          share_h(f.norm && !f.p.share_h ? positions * (size_t)(f.G * f.p.H) : 0, f.failed_),
+          a(positions, f.failed_), c(positions, f.failed_) {}
     Inputs<W> in;
     Buffer<float> kept, share_x, share_h;
     Buffer<const float*> a;
@@ -254,6 +258,7 @@ class Forward {
   bool held_ = true;
   Panels<W> ih, hh, hr;
   Barrier barrier_;
+  bool failed_ = false;
 };
 
 template <class W>
@@ -263,9 +268,9 @@ static bool forward_by(const Recurrence& p, const Plan& plan) {
   {
 #pragma omp single
     f.team(omp_get_num_threads());
-    f.pack();
     f.run(omp_get_thread_num());
   }
+  if (f.failed()) throw std::bad_alloc();
   return f.held();
 }
 

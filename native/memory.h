@@ -5,6 +5,13 @@
 
 #include <new>
 
+#if defined(_OPENMP)
+#include <omp.h>
+#else  // teams of one
+static inline int omp_get_num_threads() { return 1; }
+static inline int omp_get_thread_num() { return 0; }
+#endif
+
 #include "scratch.h"
 #include "vector.h"
 
@@ -14,9 +21,13 @@ namespace LOOPWISE_ISA {
 template <class T>
 class Buffer {
  public:
-  explicit Buffer(size_t n) : bytes_(n * sizeof(T) + 64) {  // `copy_few` writes beyond an end
-    data_ = n ? (T*)loopwise::borrow(bytes_) : nullptr;
+  // From a cache line's beginning to a cache line beyond the end: `copy_few` writes there.
+  explicit Buffer(size_t n) : bytes_(n * sizeof(T) + 64), data_(take(n)) {
     if (n && !data_) throw std::bad_alloc();
+  }
+  // In a team of threads, which no exception may leave: notes where there is no memory.
+  Buffer(size_t n, bool& failed) : bytes_(n * sizeof(T) + 64), data_(take(n)) {
+    if (n && !data_) __atomic_store_n(&failed, true, __ATOMIC_RELAXED);
   }
   ~Buffer() {
     if (data_) loopwise::give_back(data_, bytes_);
@@ -26,6 +37,8 @@ class Buffer {
   operator T*() const { return data_; }
 
  private:
+  T* take(size_t n) const { return n ? (T*)loopwise::borrow(bytes_) : nullptr; }
+
   size_t bytes_;
   T* data_;
 };

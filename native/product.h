@@ -78,7 +78,7 @@ struct Arithmetic {
 
 template <>
 struct Arithmetic<Four> {
-  typedef int32_t In;  // four unsigned bytes, each 128 too large
+  typedef int32_t In;  // four bytes, each OFFSET too large
   typedef Int Sum;
   static INLINE_MEMBER Int times(int32_t a, const Four* w, Int sum) {
     return dot(sum, a, load_int((const int32_t*)w));
@@ -88,7 +88,7 @@ struct Arithmetic<Four> {
 // What makes sums of eight-bit products the numbers they stand for.
 struct Scales {
   const float* column;  // in panels, as a bias is
-  const int32_t* sums;  // of the weights of each column, 128 times
+  const int32_t* sums;  // of the weights of each column, OFFSET times
   const float* row;     // of each row of inputs
 };
 
@@ -317,7 +317,7 @@ class Unit {
 template <class W>
 class Inputs {
  public:
-  Inputs(int, int) {}
+  Inputs(int, int, bool&) {}
   void take(const float* const* rows, int, int) { rows_ = rows; }
   const float* const* rows() const { return rows_; }
   bool finite() const { return true; }
@@ -343,8 +343,8 @@ INLINE void copy_few(float* to, const float* from, int n) {
 
 // c [M, N] = sum over k of a[k][m] * b[k][n]: what weights' gradients are. In blocks of k, each with
 // a sum of its own, which is more accurate than one long chain. All threads of the team call it;
-// `panels` is room for Panels<W>::size(BLOCK_K, N, 1).
-constexpr int BLOCK_K = 256, BLOCK_TILES = 8;
+// `panels` is room for Panels<W>::size(BLOCK_K, N, 1), and the inputs for OUTER_ROWS rows of BLOCK_K.
+constexpr int BLOCK_K = 256, BLOCK_TILES = 8, OUTER_ROWS = 64;
 
 // The sum of nothing. By the whole team.
 INLINE void clear_if_empty(int M, int N, int K, float* c) {
@@ -354,7 +354,7 @@ INLINE void clear_if_empty(int M, int N, int K, float* c) {
 }
 
 static bool outer(const float* const* a, int M, const float* const* b, int N, int K, float* c,
-                  float* panels) {
+                  float* panels, const Inputs<float>&) {
   constexpr int TALL = most_rows(VECTORS), BLOCK_M = TALL * BLOCK_TILES;
   alignas(64) float block[BLOCK_M * BLOCK_K + WIDTH];  // `copy_few` writes beyond its end
   clear_if_empty(M, N, K, c);

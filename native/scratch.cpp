@@ -1,13 +1,17 @@
 #include "scratch.h"
 
 #include <atomic>
-#include <cstdlib>
+#include <new>
+
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 namespace loopwise {
 
 namespace {
 
-constexpr size_t LINE = 64, MOST = size_t{128} << 20;
+constexpr size_t LINE = 64, PAGE = size_t{2} << 20, MOST = size_t{512} << 20;
 constexpr int PLACES = 64;
 
 struct Place {
@@ -32,7 +36,24 @@ class Turn {
   const bool mine;
 };
 
-size_t rounded(size_t bytes) { return (bytes + LINE - 1) / LINE * LINE; }
+bool large(size_t bytes) { return bytes >= 2 * PAGE; }
+
+size_t rounded(size_t bytes) {
+  const size_t unit = large(bytes) ? PAGE : LINE;
+  return (bytes + unit - 1) / unit * unit;
+}
+
+std::align_val_t alignment(size_t bytes) { return std::align_val_t{large(bytes) ? PAGE : LINE}; }
+
+void* take(size_t bytes) {
+  void* memory = ::operator new(bytes, alignment(bytes), std::nothrow);
+#if defined(__linux__)
+  if (memory && large(bytes)) madvise(memory, bytes, MADV_HUGEPAGE);  // a wish
+#endif
+  return memory;
+}
+
+void release(const Place& place) { ::operator delete(place.memory, alignment(place.bytes)); }
 
 }  // namespace
 
@@ -48,7 +69,7 @@ void* borrow(size_t bytes) {
       return memory;
     }
   }
-  return std::aligned_alloc(LINE, bytes);
+  return take(bytes);
 }
 
 void give_back(void* memory, size_t bytes) {
@@ -63,9 +84,11 @@ void give_back(void* memory, size_t bytes) {
       if (bytes > MOST) break;
       Place* place = places + oldest;
       oldest = (oldest + 1) % PLACES;
-      if (place->memory) kept -= place->bytes;
-      std::free(place->memory);
-      place->memory = nullptr;
+      if (place->memory) {
+        kept -= place->bytes;
+        release(*place);
+        place->memory = nullptr;
+      }
       if (!free_one) free_one = place;
     }
     if (bytes <= MOST) {
@@ -74,7 +97,7 @@ void give_back(void* memory, size_t bytes) {
       return;
     }
   }
-  std::free(memory);
+  release({memory, bytes});
 }
 
 }  // namespace loopwise

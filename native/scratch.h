@@ -1,5 +1,6 @@
-// Memory that outlives a call. Scratch memory comes in the same sizes call after call; a system that
-// takes it back and fills it with zeros again costs a fifth of the time of a small layer.
+// Memory that outlives a call. Layers ask for the same sizes call after call, and for large ones the
+// system takes the pages back and fills them with zeros again, which can cost as much as the
+// computation.
 #pragma once
 
 #include <stddef.h>
@@ -10,7 +11,7 @@ namespace loopwise {
 // is exhausted. Any thread may call both.
 void* borrow(size_t bytes);
 
-// Keeps what `borrow` gave, up to 128 MiB in all, for the next who asks for as many.
+// Keeps what `borrow` gave, up to 512 MiB in all, for the next who asks for as many.
 void give_back(void* memory, size_t bytes);
 
 }  // namespace loopwise

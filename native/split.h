@@ -161,8 +161,8 @@ INLINE bool pack_rows(const Panels<Split>& w, int p, const float* const* from) {
 template <>
 class Inputs<Split> {
  public:
-  Inputs(int rows, int K)
-      : data_((size_t)((rows + TILE - 1) / TILE) * (size_t)depth_of<Split>(K) * TILE) {}
+  Inputs(int rows, int K, bool& failed)
+      : data_((size_t)((rows + TILE - 1) / TILE) * (size_t)depth_of<Split>(K) * TILE, failed) {}
 
   void take(const float* const* rows, int n, int K) {
     blocks_ = depth_of<Split>(K) / DEEP;
@@ -278,10 +278,9 @@ static void multiply(const Panels<Split>& w, int p0, int p1, int rows, const Inp
 
 // As the `outer` of vectors.
 static bool outer(const float* const* a, int M, const float* const* b, int N, int K, float* c,
-                  Split* panels) {
-  constexpr int BLOCK_M = 4 * TILE;
+                  Split* panels, Inputs<Split>& columns) {
+  constexpr int BLOCK_M = OUTER_ROWS;
   bool finite = true;
-  Inputs<Split> columns(BLOCK_M, BLOCK_K);
   clear_if_empty(M, N, K, c);
   for (int k0 = 0; k0 < K; k0 += BLOCK_K) {
     const int depth = K - k0 < BLOCK_K ? K - k0 : BLOCK_K;
@@ -297,7 +296,7 @@ static bool outer(const float* const* a, int M, const float* const* b, int N, in
       multiply(w, 0, w.panels(), height, columns, rows, nullptr, k0 ? ADD : ZERO);
     }
   }
-  return finite && columns.finite();
+  return finite;
 }
 
 #endif

@@ -61,7 +61,7 @@ static void pack_quantised(const float* from, int K, int units, int gates, void*
           sum += weight;
         }
         q.column[column] = scale;
-        q.sums[column] = 128 * sum;
+        q.sums[column] = OFFSET * sum;
       }
   }
 }
@@ -78,8 +78,8 @@ static void pack(const float* w, int K, int units, int gates, int precision, voi
   pack_as<float>(w, K, units, gates, to);
 }
 
-// A row of inputs as bytes, 128 too large so that they have no sign. Numbers that cannot exceed 1
-// have a fixed scale; so no row depends on another.
+// A row of inputs as bytes, OFFSET too large. Numbers that cannot exceed 1 have a fixed scale; so
+// no row depends on another.
 static float quantise(const float* x, int K, bool bounded, uint8_t* to) {
   float most = bounded ? 1 : 0;
   if (!bounded) {
@@ -95,7 +95,7 @@ static float quantise(const float* x, int K, bool bounded, uint8_t* to) {
   for (int k = 0; k < K; k += WIDTH) {
     int n = K - k < WIDTH ? K - k : WIDTH;
     // 1.5 * 2^23 leaves the nearest integer in the low bits
-    Vec v = fma(load(x + k, n), splat(inverse), splat(12582912.0f + 128));
+    Vec v = fma(load(x + k, n), splat(inverse), splat(12582912.0f + OFFSET));
     Int bits;
     memcpy(&bits, &v, sizeof bits);
     Bytes bytes = __builtin_convertvector(bits & 255, Bytes);

@@ -1,7 +1,6 @@
 #include "streams.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <new>
 
@@ -42,7 +41,7 @@ class View {
   Py_ssize_t size(int i) const { return view_.shape[i]; }
   template <class T>
   T* data() const { return static_cast<T*>(view_.buf); }
-  bool is(const char* format) const { return std::strcmp(view_.format, format) == 0; }
+  bool is(char type) const { return is_type(view_, type); }
   std::string shape() const {
     return shape_text(std::vector<Py_ssize_t>(view_.shape, view_.shape + view_.ndim));
   }
@@ -55,12 +54,11 @@ size_t line(size_t n) { return (n + 15) & ~static_cast<size_t>(15); }
 
 }  // namespace
 
-Aligned::Aligned(size_t bytes)
-    : data_(std::aligned_alloc(64, (bytes + 127) & ~static_cast<size_t>(63))) {
-  if (!data_) throw std::bad_alloc();
-}
+constexpr std::align_val_t CACHE_LINE{64};
 
-void Aligned::Free::operator()(void* p) const { std::free(p); }
+Aligned::Aligned(size_t bytes) : data_(::operator new(bytes + 64, CACHE_LINE)) {}
+
+void Aligned::Free::operator()(void* p) const { ::operator delete(p, CACHE_LINE); }
 
 Model::Model(const std::string& precision, nb::list layers, nb::dict ends) {
   require(precision == "float32" || precision == "bfloat16" || precision == "int8",
@@ -204,8 +202,9 @@ void Streams::reset(int stream) {
   std::copy(model_->initial().begin(), model_->initial().end(), at(stream));
 }
 
-nb::bytes Streams::state(int stream) const {
+nb::bytes Streams::state(int stream) {
   check(stream);
+  Turn turn(*this);
   return nb::bytes(at(stream), sizeof(float) * model_->state_size());
 }
 
@@ -225,7 +224,7 @@ nb::object Streams::push(nb::object x) {
 nb::object Streams::step(nb::object ids, nb::object x) {
   Turn turn(*this);
   View view(ids, "ids");
-  require(view.dimensions() == 1 && view.is("i"), "ids: expected int32 [n]");
+  require(view.dimensions() == 1 && view.is('i'), "ids: expected int32 [n]");
   const int rows = static_cast<int>(view.size(0));
   const int32_t* id = view.data<const int32_t>();
   round_++;
@@ -259,7 +258,7 @@ nb::object Streams::run(nb::handle x, int rows, bool many) {
     if (!tokens) wanted += " of " + std::to_string(plan.inputs) + " numbers";
     throw nb::value_error(("x: expected " + wanted + ", given shape " + view.shape()).c_str());
   }
-  if (!view.is(tokens ? "l" : "f"))
+  if (!view.is(tokens ? 'q' : 'f'))
     throw nb::type_error(tokens ? "x: expected int64 token ids" : "x: expected float32");
   const size_t count = single ? 1 : static_cast<size_t>(view.size(0));
   if (tokens) return advance({nullptr, view.data<const int64_t>(), count, single}, rows, many);

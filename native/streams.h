@@ -71,7 +71,7 @@ class Streams {
   // One step of each of some streams: ids [n] int32, all different, and x [n, I] or [n].
   nb::object step(nb::object ids, nb::object x);
   void reset(int stream);
-  nb::bytes state(int stream) const;
+  nb::bytes state(int stream);
   void set_state(nb::bytes state, int stream);
   int capacity() const { return capacity_; }
 

@@ -43,10 +43,12 @@ static float surprisal_of(T* logits, int classes, int64_t target, float scale, f
 }
 
 static void surprisal(const loopwise::Surprisal& s) {
+  const size_t wide = ((size_t)s.classes + WIDTH + 15) & ~(size_t)15;
+  Buffer<float> rows((size_t)s.threads * wide);
 #pragma omp parallel num_threads(s.threads) if (s.threads > 1)
   {
     NoDenormals guard;
-    Buffer<float> row((size_t)s.classes + WIDTH);
+    float* row = rows + (size_t)omp_get_thread_num() * wide;
 #pragma omp for schedule(static)
     for (int i = 0; i < s.rows; i++) {
       size_t at = (size_t)i * (size_t)s.classes;

@@ -119,10 +119,20 @@ INLINE Int load_int(const int32_t* p) {
   return v;
 }
 
-// sum + a . w in each lane: four unsigned bytes of a, the same for all, with four signed ones of w.
+// What a byte of input is too large by: x86 multiplies signed bytes with unsigned ones only.
+#if defined(__ARM_FEATURE_DOTPROD)
+constexpr int OFFSET = 0;
+#else
+constexpr int OFFSET = 128;
+#endif
+
+// sum + a . w in each lane: four bytes of a, the same for all, with four signed ones of w.
 INLINE Int dot(Int sum, int32_t a, Int w) {
 #if defined(__AVX512VNNI__)
   return (Int)_mm512_dpbusd_epi32((__m512i)sum, _mm512_set1_epi32(a), (__m512i)w);
+#elif defined(__ARM_FEATURE_DOTPROD)
+  int8x16_t same = vreinterpretq_s8_s32(vdupq_n_s32(a));
+  return (Int)vdotq_s32((int32x4_t)sum, same, vreinterpretq_s8_s32((int32x4_t)w));
 #else
   for (int shift = 0; shift < 32; shift += 8)
     sum += ((w << (24 - shift)) >> 24) * (int32_t)((uint32_t)a >> shift & 255u);

@@ -181,6 +181,14 @@ def test_targets_beyond_the_classes():
     assert (nats == SENTINEL).all()
 
 
+@needs_engine
+@pytest.mark.parametrize("kind", [np.int_, np.longlong], ids=["l", "q"])
+def test_platforms_differ_in_the_letter_of_64_bits(kind):
+    logits, nats = np.zeros((2, 3), np.float32), np.zeros(2, np.float32)
+    engine.surprisal(1, 1.0, logits=logits, targets=np.array([0, 2], kind), nats=nats)
+    np.testing.assert_allclose(nats, np.log([3, 3]), rtol=1e-6)
+
+
 def floats():
     """Float32 numbers of every size: each 4099th bit pattern, and closely from -20 to 20."""
     patterns = np.arange(0, 2**32, 4099, dtype=np.uint32).view(np.float32)

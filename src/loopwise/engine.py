@@ -1,9 +1,13 @@
 """The compiled engine, where this installation has it; its source is the folder ``native``."""
 
 import os
+from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from loopwise.errors import ConfigError
 
@@ -38,8 +42,9 @@ def isa() -> str:
 
 
 def isas() -> list[str]:
-    """The instruction sets that this machine offers, the best first, of ``"avx512vnni"``,
-    ``"avx512"``, ``"avx2"`` and ``"baseline"``; none where this installation has no engine.
+    """The instruction sets that this machine offers, the best first: of ``"avx512vnni"``,
+    ``"avx512"`` and ``"avx2"``, or ``"neon"`` where that has dot products of bytes, and
+    ``"baseline"``, what every processor of the family has; none where there is no engine.
     """
     return [] if _native is None else _native.isas()
 
@@ -82,6 +87,14 @@ def surprisal(threads: int, scale: float, **arrays: Any) -> None:
         ValueError, TypeError: as `forward`.
     """
     _engine().surprisal(threads, scale, **arrays)
+
+
+def empty(shape: Sequence[int]) -> NDArray[np.float32]:
+    """An array to be filled, of memory that the engine keeps for the next when it is dropped.
+
+    Large arrays of the system's come in pages that must be cleared first, call after call.
+    """
+    return _engine().empty(shape)
 
 
 def model(precision: str, layers: list[dict[str, Any]], ends: dict[str, Any]) -> Any:

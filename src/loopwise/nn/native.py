@@ -4,6 +4,7 @@ It takes float32 on the CPU, all cells and options but the projected GRU. A seco
 through the reference.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import compress
@@ -101,21 +102,35 @@ def _allocate(problem: Problem, keep: bool) -> tuple[dict[str, Tensor], dict[str
     units = gates // GATES[problem.cell]
     wide = KEPT[problem.cell] * units
     # beyond a row's end nothing is written
-    new = x.new_empty if problem.lengths is None else x.new_zeros
+    new = _empty if problem.lengths is None else _zeros
     results = {"y": new(steps, rows, w.hh.shape[1]), "hn": x.new_empty(rows, w.hh.shape[1])}
     if problem.cell == "lstm":
         results["cn"] = x.new_empty(rows, units)
     extra: dict[str, Tensor] = {}
     if keep:
-        new = new if problem.trace else x.new_empty
+        new = new if problem.trace else _empty
         into = results if problem.trace else extra
         into["kept"] = new(steps, rows, wide)
         if problem.cell == "lstm":
             into["cells"] = new(steps, rows, units)
         if w.norm_ih is not None:
-            extra["share_x"] = x.new_empty(steps, rows, gates)
-            extra["share_h"] = x.new_empty(steps, rows, gates)
+            extra["share_x"] = _empty(steps, rows, gates)
+            extra["share_h"] = _empty(steps, rows, gates)
     return results, extra
+
+
+LARGE = 1 << 17
+"""Numbers from which on memory of the engine's is worth its price, some microseconds."""
+
+
+def _empty(*shape: int) -> Tensor:
+    if math.prod(shape) < LARGE:
+        return torch.empty(shape)
+    return torch.from_numpy(engine.empty(shape))
+
+
+def _zeros(*shape: int) -> Tensor:
+    return _empty(*shape).zero_()
 
 
 def _arguments(problem: Problem) -> dict[str, Array]:
@@ -162,7 +177,7 @@ def _gradients(
         # states gather sums, and of the input nothing beyond a row's end is written
         sums = name.startswith(("h0", "c0", "restart")) or problem.lengths is not None
         like = named[name]
-        found[name] = like.new_zeros(like.shape) if sums else like.new_empty(like.shape)
+        found[name] = (_zeros if sums else _empty)(*like.shape)
     results = ["y", "hn", "cn"] if problem.cell == "lstm" else ["y", "hn"]
     if problem.trace:
         results += ["kept", "cells"] if problem.cell == "lstm" else ["kept"]

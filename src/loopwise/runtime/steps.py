@@ -3,7 +3,9 @@
 A stream's results do not depend on which others take part in a call.
 """
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,7 +20,10 @@ LINE = 16
 
 
 class Steps(Protocol):
-    """Some streams of one model. Inputs are float32 numbers [I] or int64 token ids [] a step."""
+    """Some streams of one model. Inputs are float32 numbers [I] or int64 token ids [] a step.
+
+    While a thread is in one of them, calls from another raise RuntimeError.
+    """
 
     def push(self, x: Any) -> Array:
         """Steps of the first stream: one, or [n] of them; as many outputs [O]."""
@@ -81,6 +86,7 @@ class NumpySteps:
         for part, array in zip(self._parts, (a for layer in initial for a in layer), strict=True):
             self._initial[part] = array[0]
         self._arena = np.tile(self._initial, (capacity, 1))
+        self._busy = threading.Lock()
 
     def push(self, x: Any) -> Array:
         """See `Steps.push`."""
@@ -92,21 +98,37 @@ class NumpySteps:
 
     def reset(self, stream: int = 0) -> None:
         """See `Steps.reset`."""
-        self._arena[stream] = self._initial
+        with self._turn():
+            self._arena[stream] = self._initial
 
     def state(self, stream: int = 0) -> bytes:
         """See `Steps.state`."""
-        return self._arena[stream].tobytes()
+        with self._turn():
+            return self._arena[stream].tobytes()
 
     def set_state(self, state: bytes, stream: int = 0) -> None:
         """See `Steps.set_state`."""
-        self._arena[stream] = np.frombuffer(state, self._arena.dtype)
+        with self._turn():
+            self._arena[stream] = np.frombuffer(state, self._arena.dtype)
 
     def __len__(self) -> int:
         """See `Steps.__len__`."""
         return len(self._arena)
 
+    @contextmanager
+    def _turn(self) -> Generator[None]:
+        if not self._busy.acquire(blocking=False):
+            raise RuntimeError("these streams are in use by another thread: give each its own")
+        try:
+            yield
+        finally:
+            self._busy.release()
+
     def _advance(self, x: Any, ids: NDArray[np.int32]) -> Array:
+        with self._turn():
+            return self._advance_alone(x, ids)
+
+    def _advance_alone(self, x: Any, ids: NDArray[np.int32]) -> Array:
         rows = self._arena[ids]
         parts = iter(self._parts)
         state = tuple(tuple(rows[:, next(parts)] for _ in range(n)) for n in self._sizes)

@@ -1,10 +1,12 @@
 // The Python module loopwise._native: checks what it is given, chooses the kernels.
 #include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/vector.h>
 
 #include "arrays.h"
 #include "dispatch.h"
+#include "scratch.h"
 #include "streams.h"
 
 namespace {
@@ -18,8 +20,8 @@ using loopwise::require;
 using loopwise::Streams;
 
 void read_lengths(Arrays& in, Recurrence& p) {
-  p.order = in.take<const int32_t>("order", "i", {p.B});
-  p.length = in.take<const int32_t>("length", "i", {p.B});
+  p.order = in.take<const int32_t>("order", 'i', {p.B});
+  p.length = in.take<const int32_t>("length", 'i', {p.B});
   require(!p.order == !p.length, "order and length: give both or none");
   if (!p.length) return;
   std::vector<char> seen(static_cast<size_t>(p.B));
@@ -71,7 +73,7 @@ void read(Recurrence& p, Arrays& in, const std::string& cell, bool reverse, int 
     p.cells = in.result("cells", {T, B, H});
   }
   read_lengths(in, p);
-  p.reset = in.take<const uint8_t>("reset", "?", {T, B});
+  p.reset = in.take<const uint8_t>("reset", '?', {T, B});
   require(!p.reset || (p.restart_h && (!lstm || p.restart_c)), "reset: needs restart_h, restart_c");
   p.mask = in.floats("mask", {B, P});
   p.keep_h = in.floats("keep_h", {T, B, P});
@@ -130,9 +132,9 @@ void surprisal(int threads, float scale, const nb::kwargs& arrays) {
   s.rows = in.extent("logits", 0);
   s.classes = in.extent("logits", 1);
   s.bfloat16 = in.holds("logits", 2);
-  s.logits = s.bfloat16 ? static_cast<void*>(in.take<uint16_t>("logits", "H", {s.rows, s.classes}))
+  s.logits = s.bfloat16 ? static_cast<void*>(in.take<uint16_t>("logits", 'H', {s.rows, s.classes}))
                         : in.required_result("logits", {s.rows, s.classes});
-  s.targets = in.take<const int64_t>("targets", "l", {s.rows});
+  s.targets = in.take<const int64_t>("targets", 'q', {s.rows});
   s.nats = in.required_result("nats", {s.rows});
   s.threads = threads < 1 ? 1 : threads;
   s.scale = scale;
@@ -141,6 +143,23 @@ void surprisal(int threads, float scale, const nb::kwargs& arrays) {
     require(s.targets[i] < s.classes, "targets: expected numbers below the number of classes");
   nb::gil_scoped_release unlocked;
   loopwise::kernels().surprisal(s);
+}
+
+// An array [shape] of float from the engine's own memory, which takes it back in the end.
+nb::ndarray<nb::numpy, float> empty(const std::vector<size_t>& shape) {
+  struct Block {
+    void* memory;
+    size_t bytes;
+  };
+  size_t bytes = sizeof(float);
+  for (size_t extent : shape) bytes *= extent;
+  auto block = std::make_unique<Block>(Block{loopwise::borrow(bytes), bytes});
+  if (!block->memory) throw std::bad_alloc();
+  nb::capsule owner(block.get(), [](void* p) noexcept {
+    std::unique_ptr<Block> mine(static_cast<Block*>(p));
+    loopwise::give_back(mine->memory, mine->bytes);
+  });
+  return {block.release()->memory, shape.size(), shape.data(), owner};
 }
 
 void activate(const std::string& function, const nb::kwargs& arrays) {
@@ -160,6 +179,7 @@ NB_MODULE(_native, module) {
   module.def("backward", &backward, nb::arg("cell"), nb::arg("reverse"), nb::arg("threads"),
              nb::arg("arrays"));
   module.def("surprisal", &surprisal, nb::arg("threads"), nb::arg("scale"), nb::arg("arrays"));
+  module.def("empty", &empty, nb::arg("shape"));
   module.def("activate", &activate, nb::arg("function"), nb::arg("arrays"));
   nb::class_<Model>(module, "Model")
       .def(nb::init<const std::string&, nb::list, nb::dict>(), nb::arg("precision"),

@@ -1,0 +1,70 @@
+"""A lack of memory is an exception, whichever thread finds none."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from loopwise import engine
+
+SCRIPT = """
+import resource
+from pathlib import Path
+
+import numpy as np
+
+from loopwise import engine
+
+ROOM = range(0, 8 << 20, 64 << 10)
+
+
+def zeros(*shape):
+    return np.zeros(shape, np.float32)
+
+
+B, H = 1 << 16, 2  # many rows: long lists and much scratch for each thread
+arrays = {
+    "x": zeros(1, B, 1), "h0": zeros(B, H), "c0": zeros(B, H), "w_ih": zeros(4 * H, 1),
+    "w_hh": zeros(4 * H, H), "y": zeros(1, B, H), "hn": zeros(B, H), "cn": zeros(B, H),
+}
+kept = {"kept": zeros(1, B, 4 * H), "cells": zeros(1, B, H)}
+wanted = {"work_gates": zeros(1, B, 4 * H), "d_y": zeros(1, B, H), "d_h0": zeros(B, H)}
+logits, targets, nats = zeros(2, 200_000), np.zeros(2, np.int64), zeros(2)
+
+calls = {
+    "forward": lambda: engine.forward("lstm", False, 2, **arrays),
+    "backward": lambda: engine.backward("lstm", False, 2, **arrays, **kept, **wanted),
+    "surprisal": lambda: engine.surprisal(2, 1.0, logits=logits, targets=targets, nats=nats),
+}
+_, most = resource.getrlimit(resource.RLIMIT_AS)
+for name, call in calls.items():
+    call()  # the threads themselves are there from here on
+    refused = done = 0
+    for room in ROOM:
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + room, most))
+        try:
+            call()
+            done += 1
+        except MemoryError:
+            refused += 1
+        finally:
+            resource.setrlimit(resource.RLIMIT_AS, (most, most))
+    print(name, refused > 0, done > 0)
+"""
+
+
+@pytest.mark.skipif(not engine.available(), reason="no native engine here")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads Linux's /proc")
+def test_every_amount_of_memory_is_enough_or_an_exception():
+    # freed memory goes back at once, so that what is allowed is what there is
+    settings = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_ARENA_MAX": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], env={**os.environ, **settings},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split("\n") == [
+        "forward True True", "backward True True", "surprisal True True", "",
+    ]  # fmt: skip
