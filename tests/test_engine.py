@@ -57,14 +57,12 @@ def arguments(**changes):
 
 
 def gradients():
-    """What `backward` takes besides, all of it optional but for the first."""
+    """What `backward` takes besides, all of it optional."""
     arrays, _ = arguments()
     results = ("y", "hn", "cn", "kept", "cells")
     wanted = [n for n in arrays if n not in (*results, "share_x", "share_h", "mask", "reset")]
     wanted = [n for n in wanted if not n.startswith(("keep", "order", "length"))]
-    work = {"gates": (T, B, 4 * H), "share_h": (T, B, 4 * H), "out": (T, B, H), "narrow": (T, B, P)}
     return {
-        **{f"work_{name}": np.zeros(shape, np.float32) for name, shape in work.items()},
         **{f"d_{name}": np.ones_like(arrays[name]) for name in results},
         **{f"d_{name}": np.full_like(arrays[name], SENTINEL) for name in wanted},
     }
@@ -136,9 +134,6 @@ def test_what_fits_is_computed():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"work_gates": None}, "work_gates: is missing"),
-        ({"work_share_h": None}, "work_share_h: is missing"),
-        ({"work_narrow": None}, "work_out, work_narrow: are missing"),
         ({"d_y": np.zeros((B, T, P), np.float32)}, "d_y: expected shape"),
         ({"d_w_hh": np.zeros((4 * H, H), np.float32)}, "d_w_hh: expected shape"),
     ],

@@ -5,7 +5,7 @@ from unittest import mock
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch.func import jvp, vmap
 
@@ -91,7 +91,7 @@ def test_sizes_and_options(cell, units, data):
     def some(*values):
         return data.draw(st.sampled_from(values))
 
-    steps, rows, inputs = some(70, 5, 2, 1), some(17, *range(14, 0, -1)), some(40, 3, 1)
+    steps, rows, inputs = some(70, 5, 2, 1), some(17, 49, *range(16, 0, -1)), some(40, 3, 1)
     options = data.draw(st.sets(st.sampled_from(OPTIONS), max_size=4))
     project = cell != "gru" and units > 1 and some(False, False, True)
     outputs = data.draw(st.integers(1, units - 1)) if project else None
@@ -99,19 +99,24 @@ def test_sizes_and_options(cell, units, data):
     assert native.can_solve(problem)
     rounded = solve(problem, "reference")
     gradients = 1e-4 if "norm" in options else 1e-5
-    assert_accurate(solve(problem), exact(problem), gradients=gradients, rounded=rounded)
+    found, expected = solve(problem), exact(problem)
+    if cell == "rnn_relu":  # where rounding passes the kink the gradient jumps
+        assume(torch.equal(found["output"] > 0, expected["output"] > 0))
+    assert_accurate(found, expected, gradients=gradients, rounded=rounded)
 
 
 @pytest.mark.parametrize("options", [(), ("norm", "peephole")], ids=["plain", "normed"])
 @every_cell
 def test_accuracy_of_one_step(cell, options):
-    problem = draw(cell, 1, 16, 100, 100, options=options)
-    assert_accurate(solve(problem), exact(problem))
+    for rows in (15, 16):  # vectors and, where the machine has them, tiles
+        problem = draw(cell, 1, rows, 100, 100, options=options)
+        assert_accurate(solve(problem), exact(problem))
 
 
+@pytest.mark.parametrize("rows", [3, 16])
 @every_cell
-def test_accuracy_of_a_long_sequence(cell):
-    problem = draw(cell, 1000, 3, 16, 48)
+def test_accuracy_of_a_long_sequence(cell, rows):
+    problem = draw(cell, 1000, rows, 16, 48)
     assert_accurate(solve(problem), exact(problem), results=1e-5, gradients=1e-4)
 
 
@@ -135,6 +140,25 @@ def test_what_is_no_number_stays_in_its_row(cell, options, value):
         ), name
     if math.isnan(value):
         assert found["output"][2:, 3].isnan().all()
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, 3.4e38])
+@pytest.mark.parametrize("where", ["x", "weight", "state"])
+@every_cell
+def test_numbers_that_tiles_cannot_hold(cell, where, value):
+    """A batch for which the machine may use tiles; the largest floats have no bfloat16."""
+    steps = 1 if math.isfinite(value) else 4  # two sums that overflow have no certain sum
+    problem = draw(cell, steps, 18, 20, 20)
+    x, state, hh = problem.x.clone(), [part.clone() for part in problem.state], problem.weights.hh
+    hh = hh.clone()
+    {"x": x[0, 3], "weight": hh[5], "state": state[0][3]}[where][1] = value
+    problem = problem._replace(x=x, state=tuple(state), weights=problem.weights._replace(hh=hh))
+    found, expected = (solve(problem, on) for on in ("native", "reference"))
+    for name, part in found.items():
+        if not name.startswith("gradient"):
+            assert torch.allclose(part, expected[name], rtol=1e-5, atol=1e-5, equal_nan=True), name
+        finite = expected[name].isfinite()
+        assert torch.equal(part.isfinite(), finite), name
 
 
 @every_cell

@@ -21,15 +21,16 @@ def assert_same(found, expected):
         assert torch.equal(found[name], want), name
 
 
+@pytest.mark.parametrize("rows", [7, 37])
 @every_option
 @every_cell
-def test_threads_that_share_rows(cell, options):
-    problem = draw(cell, 40, 7, 65, 65, options=options)
+def test_threads_that_share_rows(cell, options, rows):
+    problem = draw(cell, 40, rows, 65, 65, options=options)
     assert_same_on_any_threads(problem)
 
 
 @pytest.mark.parametrize("options", [(), SPLITTABLE], ids=["plain", "all"])
-@pytest.mark.parametrize("rows", [1, 2])
+@pytest.mark.parametrize("rows", [1, 2, 20])
 @every_cell
 def test_threads_that_share_units(cell, rows, options):
     """Where there are more threads than rows, a long state is divided."""
@@ -63,7 +64,7 @@ def test_calls_from_several_threads():
 @every_option
 @every_cell
 def test_neighbours(cell, options):
-    """A row alone, and in batches of every size up to 14."""
+    """A row alone, and in batches of every size up to 14. Tiles begin with 16 rows."""
     problem = draw(cell, 6, 14, 9, 37, options=options)
     alone = [solve(rows_of(problem, [row]), gradients=False) for row in range(14)]
     for size in range(1, 15):
@@ -72,11 +73,26 @@ def test_neighbours(cell, options):
             assert_same(found, joined([alone[row] for row in rows]))
 
 
-@pytest.mark.parametrize("options", [(), ("mask", "zoneout", "norm", "peephole")])
+@every_option
 @every_cell
-def test_pieces(cell, options):
+def test_neighbours_in_large_batches(cell, options):
+    """Rows that tiles may hold: in batches from 16 on, and wherever they lie."""
+    problem = draw(cell, 6, 50, 33, 37, options=options)
+    everything = solve(problem, gradients=False)
+    for rows in (range(16), range(33), range(34, 50), range(49, 20, -1)):
+        found = solve(rows_of(problem, list(rows)), gradients=False)
+        for name, part in found.items():
+            whole = everything[name]
+            axis = whole.shape.index(50)
+            assert torch.equal(part, whole.index_select(axis, torch.tensor(list(rows)))), name
+
+
+@pytest.mark.parametrize("options", [(), ("mask", "zoneout", "norm", "peephole")])
+@pytest.mark.parametrize("rows", [3, 18])
+@every_cell
+def test_pieces(cell, rows, options):
     """A sequence at once, and cut anywhere with the state carried on."""
-    problem = draw(cell, 150, 3, 9, 37, options=options)
+    problem = draw(cell, 150, rows, 9, 37, options=options)
     whole = solve(problem, gradients=False)
     for cuts in ([1], [149], [64], [63, 64, 65], list(range(1, 150, 7))):
         state, outputs = problem.state, []
