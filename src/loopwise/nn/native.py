@@ -29,10 +29,14 @@ KEPT = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 4}
 def can_solve(problem: Problem) -> bool:
     """Whether the engine takes this problem."""
     return (
-        all(t.dtype is torch.float32 and t.is_cpu for t in problem.tensors())
-        and (problem.cell != "gru" or problem.weights.hr is None)
-        and 0 not in problem.x.shape
-        and not torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
+        takes_kind(problem) and 0 not in problem.x.shape and not torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
+    )
+
+
+def takes_kind(problem: Problem) -> bool:
+    """Whether it takes this one or others like it: sizes may still be wrong."""
+    return all(t.dtype is torch.float32 and t.is_cpu for t in problem.tensors()) and (
+        problem.cell != "gru" or problem.weights.hr is None
     )
 
 
@@ -43,14 +47,10 @@ def solve(problem: Problem, gradients: Callable[[Problem, Sequence[Any]], Sequen
         problem: one that `can_solve` accepts.
         gradients: how to differentiate it where the gradient must itself be differentiable.
     """
-    if problem.lengths is not None:
-        check_range(problem.lengths, problem.x.shape[0])
-    tensors = problem.tensors()
-    learns = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
-    if learns:
-        y, *rest = _Recurrence.apply(problem, gradients, *tensors)
+    if problem.learns():
+        y, *rest = _Recurrence.apply(problem, gradients, *problem.tensors())
     else:  # an operation of autograd's costs as much as a short sequence
-        y, *rest = _run(problem, learns)[0].values()
+        y, *rest = forward(problem, learns=False)[0].values()
     size = len(problem.state)
     state = tuple(rest[:size])
     if not problem.trace:
@@ -63,29 +63,38 @@ def solve(problem: Problem, gradients: Callable[[Problem, Sequence[Any]], Sequen
 class _Recurrence(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, problem: Problem, gradients: Any, *tensors: Tensor) -> Any:
-        results, extra = _run(problem, learns=True)
-        everything = results | extra
+        results, extra = forward(problem, learns=True)
         ctx.set_materialize_grads(False)
         ctx.problem, ctx.gradients = problem.without_tensors(), gradients
-        ctx.names = tuple(everything)
         # what is saved is watched: to change a mask before the backward pass is an error
-        ctx.save_for_backward(*everything.values(), *tensors, *problem.fixed())
+        saved = (*results.values(), *extra.values())
+        ctx.save_for_backward(*tensors, *problem.fixed(), *saved)
         return tuple(results.values())
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
         tensors = iter(ctx.saved_tensors)
-        saved = {name: next(tensors) for name in ctx.names}
         problem = ctx.problem.over(tensors).over_fixed(tensors)
+        saved = tuple(tensors)
         if torch.is_grad_enabled():
-            return None, None, *_differentiable(problem, ctx.gradients, grads, saved)
-        wanted = [n for n, w in zip(_names(problem), ctx.needs_input_grad[2:], strict=True) if w]
-        found = _gradients(problem, grads, saved, wanted)
-        return None, None, *[found.get(name) for name in _names(problem)]
+            return None, None, *_differentiable(problem, ctx.gradients, grads)
+        return None, None, *backward(problem, grads, saved, ctx.needs_input_grad[2:])
 
 
-def _run(problem: Problem, learns: bool) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    results, extra = _allocate(problem, problem.trace or learns)
+def forward(
+    problem: Problem, learns: bool, *, clean: bool = False
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The results, and what only the backward pass reads, which is kept where one `learns`.
+
+    Both have the order of `_saved_names`. Beyond a row's end the latter holds anything, or zeros
+    where it is to be `clean`.
+
+    Raises:
+        ShapeError: a length is out of range.
+    """
+    if problem.lengths is not None:
+        check_range(problem.lengths, problem.x.shape[0])
+    results, extra = allocate(problem, problem.trace or learns, clean=clean)
     arrays = _arguments(problem)
     for name, tensor in (*results.items(), *extra.items()):
         arrays[name] = tensor.numpy()
@@ -93,8 +102,10 @@ def _run(problem: Problem, learns: bool) -> tuple[dict[str, Tensor], dict[str, T
     return results, extra
 
 
-def _allocate(problem: Problem, keep: bool) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Memory for the results, in their order, and for what only the backward pass reads."""
+def allocate(
+    problem: Problem, keep: bool, *, clean: bool = False
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Memory for the results, and for what only the backward pass reads; see `forward`."""
     x, w = problem.x, problem.weights
     steps, rows = x.shape[:2]
     gates = w.hh.shape[0]
@@ -107,15 +118,21 @@ def _allocate(problem: Problem, keep: bool) -> tuple[dict[str, Tensor], dict[str
         results["cn"] = x.new_empty(rows, units)
     extra: dict[str, Tensor] = {}
     if keep:
-        new = new if problem.trace else x.new_empty
+        new = new if problem.trace or clean else x.new_empty
         into = results if problem.trace else extra
         into["kept"] = new(steps, rows, wide)
         if problem.cell == "lstm":
             into["cells"] = new(steps, rows, units)
         if w.norm_ih is not None:
-            extra["share_x"] = x.new_empty(steps, rows, gates)
-            extra["share_h"] = x.new_empty(steps, rows, gates)
+            extra["share_x"] = new(steps, rows, gates)
+            extra["share_h"] = new(steps, rows, gates)
     return results, extra
+
+
+def _saved_names(problem: Problem) -> list[str]:
+    """The engine's names of the results and of what it keeps."""
+    names = ["y", "hn", "cn", "kept", "cells"] if problem.cell == "lstm" else ["y", "hn", "kept"]
+    return names if problem.weights.norm_ih is None else [*names, "share_x", "share_h"]
 
 
 def _arguments(problem: Problem) -> dict[str, Array]:
@@ -150,19 +167,27 @@ def _array(tensor: Tensor) -> Array:
     return tensor.contiguous().numpy(force=True)
 
 
-def _gradients(
+def backward(
     problem: Problem,
     grads: Sequence[Tensor | None],
-    saved: dict[str, Tensor],
-    wanted: Sequence[str],
-) -> dict[str, Tensor]:
+    saved: Sequence[Tensor],
+    wanted: Sequence[bool],
+) -> list[Tensor | None]:
+    """The gradients of `problem.tensors()`, None where not `wanted`.
+
+    Args:
+        problem: the one that `forward` solved.
+        grads: of its results.
+        saved: its results and what it has kept besides, in their order.
+        wanted: one for each of `problem.tensors()`.
+    """
     x, w = problem.x, problem.weights
     steps, rows = x.shape[:2]
     gates, outputs = w.hh.shape
     units = gates // GATES[problem.cell]
     named = dict(zip(_names(problem), problem.tensors(), strict=True))
     found: dict[str, Tensor] = {}
-    for name in wanted:
+    for name in compress(named, wanted):
         # states gather sums, and of the input nothing beyond a row's end is written
         sums = name.startswith(("h0", "c0", "restart")) or problem.lengths is not None
         like = named[name]
@@ -173,12 +198,10 @@ def _gradients(
     if w.hr is not None:
         work["work_out"] = x.new_empty(steps, rows, units)
         work["work_narrow"] = x.new_empty(steps, rows, outputs)
-    results = ["y", "hn", "cn"] if problem.cell == "lstm" else ["y", "hn"]
-    if problem.trace:
-        results += ["kept", "cells"] if problem.cell == "lstm" else ["kept"]
+    results = _saved_names(problem)
     given = {
         f"d_{name}": _array(grad)
-        for name, grad in zip(results, grads, strict=True)
+        for name, grad in zip(results, grads, strict=False)
         if grad is not None
     }
     arrays = _arguments(problem)
@@ -187,19 +210,18 @@ def _gradients(
         problem.reverse,
         torch.get_num_threads(),
         **arrays,
-        **{name: tensor.detach().numpy() for name, tensor in saved.items()},
+        **{name: t.detach().numpy() for name, t in zip(results, saved, strict=True)},
         **given,
         **{name: tensor.numpy() for name, tensor in work.items()},
         **{f"d_{name}": tensor.numpy() for name, tensor in found.items()},
     )
-    return found
+    return [found.get(name) for name in named]
 
 
 def _differentiable(
     problem: Problem,
     gradients: Any,
     grads: Sequence[Tensor | None],
-    saved: dict[str, Tensor],
 ) -> Sequence[Tensor | None]:
     """Through the reference, whose results come in another order: see `solve`."""
     y, *rest = grads
