@@ -32,8 +32,11 @@ def forward(problem: Problem, run: Run) -> tuple[list[Tensor], list[Tensor]]:
     if problem.lengths is not None:
         check_range(problem.lengths, steps)
     kept, state = allocate(problem), problem.state
+    pieces = _pieces(problem)
+    if len(pieces) == 1:
+        return run(problem).tensors(), kept
     every: list[Tensor] = []
-    for number, piece in enumerate(_pieces(problem)):
+    for number, piece in enumerate(pieces):
         scan = _solve_piece(_cut(problem, piece, state), _restarts(problem, piece), run)
         over_time, state = _over_time(scan), scan.state
         if not every:
@@ -53,7 +56,7 @@ def backward(
     wanted: Sequence[bool],
     run: Run,
 ) -> list[Tensor | None]:
-    """The gradients of `Problem.tensors`, None where not `wanted`; the state's are always there.
+    """The gradients of `Problem.tensors`; where not `wanted`, they may be None.
 
     Args:
         problem: what `forward` solved.
@@ -62,14 +65,15 @@ def backward(
         wanted: one for each of `Problem.tensors`.
         run: how to solve a piece.
     """
+    pieces = _pieces(problem)
+    if len(pieces) == 1:
+        return list(recomputed(problem, grads, wanted, run))
     size = len(problem.state)
     y, carried, histories = grads[0], grads[1 : 1 + size], grads[1 + size :]
     wanted = [wanted[0], *[True] * size, *wanted[1 + size :]]  # states hand their gradients on
-    total = [
-        tensor.new_zeros(tensor.shape) if want else None
-        for tensor, want in zip(problem.tensors(), wanted, strict=True)
-    ]
-    for number, piece in reversed(list(enumerate(_pieces(problem)))):
+    of_x = problem.x.new_empty(problem.x.shape) if wanted[0] else None
+    sums: list[Tensor | None] = []
+    for number, piece in reversed(list(enumerate(pieces))):
         state = tuple(states[number - 1] for states in kept) if number else problem.state
         restarts = _restarts(problem, piece)
         found = recomputed(
@@ -78,12 +82,15 @@ def backward(
             wanted,
             lambda part, restarts=restarts: _solve_piece(part, restarts, run),
         )
-        carried = found[1 : 1 + size]
-        places = [_part(total[0], piece), *total[1:]]
-        for k, (place, share) in enumerate(zip(places, found, strict=True)):
-            if place is not None and share is not None and not 1 <= k <= size:
-                place.add_(share)
-    return [total[0], *carried, *total[1 + size :]]
+        x, carried, shares = found[0], found[1 : 1 + size], found[1 + size :]
+        if of_x is not None and x is not None:
+            of_x[piece] = x
+        if not sums:  # what autograd hands out may be one tensor for several
+            sums = [None if share is None else torch.zeros_like(share) for share in shares]
+        for total, share in zip(sums, shares, strict=True):
+            if total is not None and share is not None:
+                total.add_(share)
+    return [of_x, *carried, *sums]
 
 
 def allocate(problem: Problem) -> list[Tensor]:
