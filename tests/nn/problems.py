@@ -99,10 +99,14 @@ def solve(problem: Problem, on: str = "native", *, gradients: bool = True):
 
 def exact(problem: Problem):
     """`solve` by the reference, in float64, of the same numbers."""
-    problem = problem.over(iter([part.double() for part in problem.tensors()]))
-    mask = None if problem.mask is None else problem.mask.double()
-    keep = tuple(part.double() for part in problem.keep)
-    return solve(problem._replace(mask=mask, keep=keep), "reference")
+    return solve(in_type(problem, torch.float64), "reference")
+
+
+def in_type(problem: Problem, dtype) -> Problem:
+    """The same numbers in another type."""
+    problem = problem.over(iter([part.to(dtype) for part in problem.tensors()]))
+    mask = None if problem.mask is None else problem.mask.to(dtype)
+    return problem._replace(mask=mask, keep=tuple(part.to(dtype) for part in problem.keep))
 
 
 def names(problem: Problem) -> list[str]:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+import torch._dynamo
 from torch.export import Dim
 from torch.func import grad, jvp
 
@@ -9,12 +10,18 @@ from loopwise.errors import ShapeError
 from loopwise.nn.layers import GRU, LSTM, RNN
 from loopwise.nn.state import leaves
 from nn.cases import EVERYTHING, INPUT, PLAIN, USERS, Case, ids, sample
-from nn.oracle import assert_agree, assert_near, solve
+from nn.oracle import BACKENDS, assert_agree, assert_near, solve
 
 RICH = (
     Case(RNN, {"layer_norm": True}),
     Case(LSTM, {**EVERYTHING, "peephole": True}),
     Case(GRU, {"proj_size": 2, "learn_initial_state": True}),
+)
+SINGLE = (
+    Case(RNN, {"layer_norm": True}),
+    Case(LSTM, {"peephole": True, "proj_size": 2}),
+    Case(GRU),
+    Case(LSTM, {"checkpoint": True}),
 )
 STACKED = {"num_layers": 2, "bidirectional": True}
 
@@ -64,6 +71,58 @@ def test_one_graph_serves_every_size_and_training():
     y, _ = compiled(layer.train(), dynamic=True)(data.x, data.hx)
     y.sum().backward()
     assert layer.weight_hh_l0.grad.any()
+
+
+@pytest.mark.parametrize("on", BACKENDS)
+@pytest.mark.parametrize("case", SINGLE, ids=ids(SINGLE))
+def test_dynamic_sizes_compile_once(case, on):
+    """Training in float32: one graph for all lengths and batches; the engine gives equal bits.
+
+    Torch takes sizes that are equal at first for the same one: here all are different.
+    """
+    layer = case.make(dtype=torch.float32, **STACKED)
+    fast = compiled(layer, dynamic=True)
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        for steps, rows in ((5, 6), (9, 7), (130, 8), (6, 9)):
+            data = sample(layer, steps=steps, rows=rows).to(torch.float32)
+            request = {"lengths": data.lengths, "reset": data.reset}
+            found = solve(fast, data.x, data.hx, on=on, **request)
+            expected = solve(layer, data.x, data.hx, on=on, **request)
+            assert_agree(found, expected, 0 if on == "native" else 1e-6)
+
+
+@pytest.mark.parametrize("case", SINGLE, ids=ids(SINGLE))
+def test_deterministic_algorithms(case):
+    """Torch then fills what is only allocated with NaN, so that nobody may read it."""
+    layer = case.make(dtype=torch.float32, **STACKED)
+    data = sample(layer).to(torch.float32)
+    request = {"lengths": data.lengths, "reset": data.reset}
+    expected = solve(layer, data.x, data.hx, on=BACKENDS[0], **request)
+    torch.use_deterministic_algorithms(True)
+    try:
+        for each in (layer, compiled(layer)):
+            found = solve(each, data.x, data.hx, on=BACKENDS[0], **request)
+            assert_agree(found, expected, 0)
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
+def test_a_backend_may_be_chosen_after_compiling():
+    layer = PLAIN[2].make(dtype=torch.float32)
+    x = sample(layer).x.float()
+    fast = compiled(layer)
+    for on in (*BACKENDS, *BACKENDS):
+        assert_agree(solve(fast, x, on=on), solve(layer, x, on="reference"), 1e-6)
+
+
+def test_training_compiled_under_autocast():
+    layer = Case(LSTM, {"layer_norm": True}).make(dtype=torch.float32)
+    x = sample(layer).x.float()
+    with torch.autocast("cpu", torch.bfloat16):
+        found, expected = solve(compiled(layer), x), solve(layer, x)
+    for name, want in expected.items():
+        assert found[name].dtype == want.dtype
+        assert_near(found[name], want, 0.02, name)
 
 
 def test_compiled_under_autocast():

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from loopwise.nn.state import map_state
-from nn.cases import CASES, PLAIN, STRUCTURES, ids, sample
+from nn.cases import CASES, PLAIN, STRUCTURES, Case, ids, sample
 from nn.oracle import BACKENDS, TOLERANCES, assert_agree, solve
 
 if not torch.cuda.is_available():
@@ -50,6 +50,21 @@ def test_large_sizes(case):
     layer, data = layer.float(), data.to(torch.float32)
     found = solve(layer, data.x, data.hx, lengths=data.lengths)
     assert_agree(found, expected, 100 * TOLERANCES[torch.float32])  # TF32 in cuDNN
+
+
+@pytest.mark.parametrize("case", PLAIN, ids=ids(PLAIN))
+def test_checkpoint(case):
+    layer, small = (
+        Case(case.kind, {**case.options, **option}).make(num_layers=2, bidirectional=True)
+        for option in ({}, {"checkpoint": True})
+    )
+    data = sample(layer, steps=150)
+    request = {"lengths": data.lengths, "reset": data.reset}
+    expected = solve(layer, data.x, data.hx, on="reference", **request)
+    small, data = on_gpu(small, data)
+    assert_agree(solve(small, data.x, data.hx, **request), expected)
+    moved = {name: value.cuda() for name, value in request.items()}
+    assert_agree(solve(small, data.x, data.hx, **moved), expected)
 
 
 @pytest.mark.parametrize("case", CASES, ids=ids(CASES))

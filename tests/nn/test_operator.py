@@ -5,15 +5,22 @@ from unittest import mock
 import pytest
 import torch
 
-from loopwise.nn import ops
+from loopwise import engine
+from loopwise.nn import operators
 from loopwise.nn.backend import backend
-from loopwise.nn.layers import RNN
-from loopwise.nn.problem import Problem
-from loopwise.nn.state import leaves
+from loopwise.nn.layers import LSTM, RNN
 from nn.cases import HIDDEN, OWN, ROWS, STEPS, Case, ids, sample
 from nn.oracle import BACKENDS, AsOperator, assert_agree, assert_near, solve
+from nn.problems import CELLS, draw, in_type
+from nn.problems import solve as solve_problem
 
-CHECKED = [OWN[-1], next(case for case in reversed(OWN) if "peephole" in case.options)]
+CHECKED = (
+    (),
+    ("ragged", "reverse"),
+    ("norm", "peephole", "mask", "zoneout"),
+    ("unbiased", "ragged", "trace"),
+)
+native = pytest.mark.skipif(not engine.available(), reason="no native engine here")
 every_case = pytest.mark.parametrize("case", OWN, ids=ids(OWN))
 
 
@@ -80,34 +87,75 @@ def test_a_weight_in_two_places_gets_each_share_once(create_graph):
     assert_near(found, expected)
 
 
-@pytest.mark.parametrize("trace", [False, True], ids=["plain", "trace"])
-@pytest.mark.parametrize("case", CHECKED, ids=ids(CHECKED))
-def test_torchs_own_check_of_operators(case, trace):
-    """Schema, registration, fake against real, and the traced gradient."""
-    layer = case.make()
-    data = sample(layer)
-    hx = tuple(part[0].clone().requires_grad_() for part in leaves(data.hx))
-    restart = tuple(torch.zeros_like(part) for part in hx)
-    x = data.x.clone().requires_grad_()
-    keep = tuple(torch.rand(STEPS, *part.shape).double() for part in hx)
-    ragged = (data.lengths, data.reset, True)
-    for problem in (
-        Problem(layer.options.cell, x, hx, layer.weights(0), restart, trace=trace),
-        Problem(
-            layer.options.cell, x, hx, layer.weights(0), restart, *ragged, keep=keep, trace=trace
-        ),
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize("small", [False, True], ids=["plain", "checkpoint"])
+@pytest.mark.parametrize("options", CHECKED, ids=ids(CHECKED))
+@pytest.mark.parametrize("cell", CELLS)
+def test_torchs_own_check_of_operators(cell, options, small, dtype):
+    """Schema, registration, fake against real, and the traced gradient; of both operators."""
+    problem = draw(
+        cell, outputs=2 if "mask" in options and cell != "gru" else None, options=options
+    )
+    problem = in_type(problem, dtype)._replace(checkpoint=small)
+    problem = problem.over(iter([part.requires_grad_() for part in problem.tensors()]))
+    arguments = operators._flatten(problem)
+    opcheck = torch.library.opcheck
+    for learns in (True, False):
+        opcheck(torch.ops.loopwise.recurrence.default, (*arguments, learns))
+    problem = problem.over(iter([part.detach() for part in problem.tensors()]))
+    arguments = operators._flatten(problem)
+    outputs = torch.ops.loopwise.recurrence(*arguments, True)
+    count = len(problem.scan(outputs).tensors())
+    grads = [torch.randn_like(part) for part in outputs[:count]]
+    saved = outputs[count:]
+    if saved and not small:
+        saved = outputs
+    wanted = [k % 3 != 1 for k, _ in enumerate(problem.tensors())]
+    backward = torch.ops.loopwise.recurrence_backward.default
+    for given in (grads, [None, *grads[1:]]):
+        opcheck(backward, (given, wanted, saved, *arguments))
+    opcheck(backward, (grads, wanted, [], *arguments))
+
+
+@native
+@pytest.mark.parametrize("options", CHECKED[:-1], ids=ids(CHECKED[:-1]))
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_engine_gives_the_same_bits_as_in_eager_mode(cell, options):
+    problem = draw(cell, 9, 4, 5, 17, options=options)
+    expected = solve_problem(problem)
+    with mock.patch("torch.compiler.is_compiling", return_value=True):
+        found = solve_problem(problem)
+    for name, want in expected.items():
+        assert torch.equal(found[name], want), name
+
+
+@native
+def test_the_engine_runs_once_forwards_and_once_backwards():
+    layer = LSTM(3, 4)
+    with (
+        backend("native"),
+        mock.patch.object(engine, "forward", wraps=engine.forward) as forwards,
+        mock.patch.object(engine, "backward", wraps=engine.backward) as backwards,
     ):
-        arguments = ops._flatten(problem)
-        torch.library.opcheck(torch.ops.loopwise.recurrence.default, arguments)
+        y, _ = AsOperator(layer)(torch.randn(5, 2, 3))
+        y.sum().backward()
+        assert (forwards.call_count, backwards.call_count) == (1, 1)
+        assert "d_x" not in backwards.call_args.kwargs  # nobody wants it
+        with torch.no_grad():
+            AsOperator(layer)(torch.randn(5, 2, 3))
+        assert "kept" not in forwards.call_args.kwargs
 
 
-def test_operator_runs_on_the_backend_in_force():
-    layer = OWN[0].make()
-    x = sample(layer).x
+@pytest.mark.parametrize("small", [False, True], ids=["plain", "checkpoint"])
+def test_operator_runs_on_the_backend_in_force(small):
+    """Backwards on that of its forward pass, whatever is in force then."""
+    layer = LSTM(3, 4, checkpoint=small)
+    x = torch.randn(5, 2, 3)
     for on in BACKENDS:
-        with backend(on), mock.patch.object(ops, "_compute", wraps=ops._compute) as compute:
-            AsOperator(layer)(x)[0].sum().backward()
-        assert [call.args[1] for call in compute.call_args_list] == [
-            on,
-            on,
-        ]  # forwards and backwards
+        with mock.patch.object(operators, "solve", wraps=operators.solve) as solved:
+            with backend(on):
+                y, _ = AsOperator(layer)(x)
+            with backend("reference" if on == "torch" else "torch"):
+                y.sum().backward()
+        used = {call.kwargs["backend"] for call in solved.call_args_list}
+        assert used == (set() if on == "native" and not small else {on})

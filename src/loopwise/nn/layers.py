@@ -128,6 +128,7 @@ class Layer(Stack):
                 mask=self._recurrent_mask(x),
                 keep=self._zoneout(x),
                 trace=return_all is not None,
+                checkpoint=self.options.checkpoint,
             )
         )
         states = self._public(scan.states) if return_all else None
@@ -289,6 +290,9 @@ class LSTM(Layer):
             - ``forget_bias``: initial bias of the gate that keeps the state.
             - ``chrono``: longest dependency in steps, for chrono initialisation (Tallec and
               Ollivier 2018).
+            - ``checkpoint``: keep of the forward pass only the inputs and the state after every 64
+              steps; the backward pass computes the rest again, 64 steps at a time. Less memory for
+              more time; the results are the same.
 
     Raises:
         ConfigError: an option is not allowed.

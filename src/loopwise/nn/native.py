@@ -30,10 +30,14 @@ KEPT = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 4}
 def can_solve(problem: Problem) -> bool:
     """Whether the engine takes this problem."""
     return (
-        all(t.dtype is torch.float32 and t.is_cpu for t in problem.tensors())
-        and (problem.cell != "gru" or problem.weights.hr is None)
-        and 0 not in problem.x.shape
-        and not torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
+        takes_kind(problem) and 0 not in problem.x.shape and not torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
+    )
+
+
+def takes_kind(problem: Problem) -> bool:
+    """Whether it takes this one or others like it: sizes may still be wrong."""
+    return all(t.dtype is torch.float32 and t.is_cpu for t in problem.tensors()) and (
+        problem.cell != "gru" or problem.weights.hr is None
     )
 
 
@@ -44,14 +48,10 @@ def solve(problem: Problem, gradients: Callable[[Problem, Sequence[Any]], Sequen
         problem: one that `can_solve` accepts.
         gradients: how to differentiate it where the gradient must itself be differentiable.
     """
-    if problem.lengths is not None:
-        check_range(problem.lengths, problem.x.shape[0])
-    tensors = problem.tensors()
-    learns = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
-    if learns:
-        y, *rest = _Recurrence.apply(problem, gradients, *tensors)
+    if problem.learns():
+        y, *rest = _Recurrence.apply(problem, gradients, *problem.tensors())
     else:  # an operation of autograd's costs as much as a short sequence
-        y, *rest = _run(problem, learns)[0].values()
+        y, *rest = forward(problem, learns=False)[0].values()
     size = len(problem.state)
     state = tuple(rest[:size])
     if not problem.trace:
@@ -64,29 +64,38 @@ def solve(problem: Problem, gradients: Callable[[Problem, Sequence[Any]], Sequen
 class _Recurrence(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, problem: Problem, gradients: Any, *tensors: Tensor) -> Any:
-        results, extra = _run(problem, learns=True)
-        everything = results | extra
+        results, extra = forward(problem, learns=True)
         ctx.set_materialize_grads(False)
         ctx.problem, ctx.gradients = problem.without_tensors(), gradients
-        ctx.names = tuple(everything)
         # what is saved is watched: to change a mask before the backward pass is an error
-        ctx.save_for_backward(*everything.values(), *tensors, *problem.fixed())
+        saved = (*results.values(), *extra.values())
+        ctx.save_for_backward(*tensors, *problem.fixed(), *saved)
         return tuple(results.values())
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> Any:
         tensors = iter(ctx.saved_tensors)
-        saved = {name: next(tensors) for name in ctx.names}
         problem = ctx.problem.over(tensors).over_fixed(tensors)
+        saved = tuple(tensors)
         if torch.is_grad_enabled():
-            return None, None, *_differentiable(problem, ctx.gradients, grads, saved)
-        wanted = [n for n, w in zip(_names(problem), ctx.needs_input_grad[2:], strict=True) if w]
-        found = _gradients(problem, grads, saved, wanted)
-        return None, None, *[found.get(name) for name in _names(problem)]
+            return None, None, *_differentiable(problem, ctx.gradients, grads)
+        return None, None, *backward(problem, grads, saved, ctx.needs_input_grad[2:])
 
 
-def _run(problem: Problem, learns: bool) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    results, extra = _allocate(problem, problem.trace or learns)
+def forward(
+    problem: Problem, learns: bool, *, clean: bool = False
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """The results, and what only the backward pass reads, which is kept where one `learns`.
+
+    Both have the order of `_saved_names`. Beyond a row's end the latter holds anything, or zeros
+    where it is to be `clean`.
+
+    Raises:
+        ShapeError: a length is out of range.
+    """
+    if problem.lengths is not None:
+        check_range(problem.lengths, problem.x.shape[0])
+    results, extra = allocate(problem, problem.trace or learns, clean=clean)
     arrays = _arguments(problem)
     for name, tensor in (*results.items(), *extra.items()):
         arrays[name] = tensor.numpy()
@@ -94,8 +103,10 @@ def _run(problem: Problem, learns: bool) -> tuple[dict[str, Tensor], dict[str, T
     return results, extra
 
 
-def _allocate(problem: Problem, keep: bool) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Memory for the results, in their order, and for what only the backward pass reads."""
+def allocate(
+    problem: Problem, keep: bool, *, clean: bool = False
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Memory for the results, and for what only the backward pass reads; see `forward`."""
     x, w = problem.x, problem.weights
     steps, rows = x.shape[:2]
     gates = w.hh.shape[0]
@@ -103,19 +114,19 @@ def _allocate(problem: Problem, keep: bool) -> tuple[dict[str, Tensor], dict[str
     wide = KEPT[problem.cell] * units
     # beyond a row's end nothing is written
     new = _empty if problem.lengths is None else _zeros
-    results = {"y": new(steps, rows, w.hh.shape[1]), "hn": x.new_empty(rows, w.hh.shape[1])}
+    results = {"y": new(x, steps, rows, w.hh.shape[1]), "hn": x.new_empty(rows, w.hh.shape[1])}
     if problem.cell == "lstm":
         results["cn"] = x.new_empty(rows, units)
     extra: dict[str, Tensor] = {}
     if keep:
-        new = new if problem.trace else _empty
+        new = new if problem.trace or clean else _empty
         into = results if problem.trace else extra
-        into["kept"] = new(steps, rows, wide)
+        into["kept"] = new(x, steps, rows, wide)
         if problem.cell == "lstm":
-            into["cells"] = new(steps, rows, units)
+            into["cells"] = new(x, steps, rows, units)
         if w.norm_ih is not None:
-            extra["share_x"] = _empty(steps, rows, gates)
-            extra["share_h"] = _empty(steps, rows, gates)
+            extra["share_x"] = new(x, steps, rows, gates)
+            extra["share_h"] = new(x, steps, rows, gates)
     return results, extra
 
 
@@ -123,14 +134,21 @@ LARGE = 1 << 17
 """Numbers from which on memory of the engine's is worth its price, some microseconds."""
 
 
-def _empty(*shape: int) -> Tensor:
-    if math.prod(shape) < LARGE:
-        return torch.empty(shape)
-    return torch.from_numpy(engine.empty(shape))
+def _empty(like: Tensor, *shape: int) -> Tensor:
+    real = type(like) in (Tensor, torch.nn.Parameter)  # a fake one has no memory
+    if real and math.prod(shape) >= LARGE:
+        return torch.from_numpy(engine.empty(shape))
+    return like.new_empty(shape)
 
 
-def _zeros(*shape: int) -> Tensor:
-    return _empty(*shape).zero_()
+def _zeros(like: Tensor, *shape: int) -> Tensor:
+    return _empty(like, *shape).zero_()
+
+
+def _saved_names(problem: Problem) -> list[str]:
+    """The engine's names of the results and of what it keeps."""
+    names = ["y", "hn", "cn", "kept", "cells"] if problem.cell == "lstm" else ["y", "hn", "kept"]
+    return names if problem.weights.norm_ih is None else [*names, "share_x", "share_h"]
 
 
 def _arguments(problem: Problem) -> dict[str, Array]:
@@ -165,25 +183,31 @@ def _array(tensor: Tensor) -> Array:
     return tensor.contiguous().numpy(force=True)
 
 
-def _gradients(
+def backward(
     problem: Problem,
     grads: Sequence[Tensor | None],
-    saved: dict[str, Tensor],
-    wanted: Sequence[str],
-) -> dict[str, Tensor]:
+    saved: Sequence[Tensor],
+    wanted: Sequence[bool],
+) -> list[Tensor | None]:
+    """The gradients of `problem.tensors()`, None where not `wanted`.
+
+    Args:
+        problem: the one that `forward` solved.
+        grads: of its results.
+        saved: its results and what it has kept besides, in their order.
+        wanted: one for each of `problem.tensors()`.
+    """
     named = dict(zip(_names(problem), problem.tensors(), strict=True))
     found: dict[str, Tensor] = {}
-    for name in wanted:
+    for name in compress(named, wanted):
         # states gather sums, and of the input nothing beyond a row's end is written
         sums = name.startswith(("h0", "c0", "restart")) or problem.lengths is not None
         like = named[name]
-        found[name] = (_zeros if sums else _empty)(*like.shape)
-    results = ["y", "hn", "cn"] if problem.cell == "lstm" else ["y", "hn"]
-    if problem.trace:
-        results += ["kept", "cells"] if problem.cell == "lstm" else ["kept"]
+        found[name] = (_zeros if sums else _empty)(like, *like.shape)
+    results = _saved_names(problem)
     given = {
         f"d_{name}": _array(grad)
-        for name, grad in zip(results, grads, strict=True)
+        for name, grad in zip(results, grads, strict=False)
         if grad is not None
     }
     arrays = _arguments(problem)
@@ -192,18 +216,17 @@ def _gradients(
         problem.reverse,
         torch.get_num_threads(),
         **arrays,
-        **{name: tensor.detach().numpy() for name, tensor in saved.items()},
+        **{name: t.detach().numpy() for name, t in zip(results, saved, strict=True)},
         **given,
         **{f"d_{name}": tensor.numpy() for name, tensor in found.items()},
     )
-    return found
+    return [found.get(name) for name in named]
 
 
 def _differentiable(
     problem: Problem,
     gradients: Any,
     grads: Sequence[Tensor | None],
-    saved: dict[str, Tensor],
 ) -> Sequence[Tensor | None]:
     """Through the reference, whose results come in another order: see `solve`."""
     y, *rest = grads

@@ -24,6 +24,7 @@ class Extras(TypedDict, total=False):
     init: str
     forget_bias: float | None
     chrono: int | None
+    checkpoint: bool
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class Options:
     init: str = "torch"
     forget_bias: float | None = None
     chrono: int | None = None
+    checkpoint: bool = False
 
     def __post_init__(self) -> None:
         for name in ("input_size", "hidden_size"):
@@ -58,7 +60,7 @@ class Options:
             require_probability("zoneout", value)
         require_probability("recurrent_dropout", self.recurrent_dropout, below_one=True)
         require_probability("weight_drop", self.weight_drop, below_one=True)
-        for name in ("bias", "layer_norm", "peephole", "learn_initial_state"):
+        for name in ("bias", "layer_norm", "peephole", "learn_initial_state", "checkpoint"):
             require_flag(name, getattr(self, name))
         self._check_initialisation()
 

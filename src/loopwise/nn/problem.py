@@ -1,13 +1,13 @@
 """One recurrence as a value: all that a kernel needs to know."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import repeat
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from loopwise.nn.reference import Hidden, Weights
+from loopwise.nn.reference import Hidden, Scan, Weights
 
 
 class Problem(NamedTuple):
@@ -33,6 +33,12 @@ class Problem(NamedTuple):
     """zoneout, each [T, B, size]"""
     trace: bool = False
     """whether to return the states and gates of every step"""
+    checkpoint: bool = False
+    """whether the backward pass is to compute the forward pass again, instead of keeping it"""
+
+    def learns(self) -> bool:
+        """Whether autograd may ask for gradients."""
+        return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in self.tensors())
 
     def tensors(self) -> list[Tensor]:
         """The tensors that have gradients, in a fixed order."""
@@ -61,6 +67,14 @@ class Problem(NamedTuple):
             mask=None if self.mask is None else next(tensors),
             keep=tuple(next(tensors) for _ in self.keep),
         )
+
+    def scan(self, tensors: Sequence[Tensor]) -> Scan:
+        """What solves this problem, from `Scan.tensors`; there may be others behind them."""
+        y, *rest = tensors
+        size = len(self.state)
+        if not self.trace:
+            return Scan(y, tuple(rest[:size]), (), None)
+        return Scan(y, tuple(rest[:size]), tuple(rest[size : 2 * size]), rest[2 * size])
 
     def without_tensors(self) -> "Problem":
         """The same over empty tensors, for those who keep the tensors themselves."""

@@ -6,11 +6,15 @@ from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint as recomputed
 
 from loopwise.errors import ConfigError
+from loopwise.nn.checkpoint import STEPS
+from loopwise.nn.options import require_flag
 from loopwise.nn.rows import run_rows
 from loopwise.nn.stack import LayerInput, LayerResult, Stack, Trace, stack_states
 from loopwise.nn.state import State, leaves, rebuild
+from loopwise.nn.transforms import transforms_active
 
 
 class Cell(Protocol):
@@ -43,6 +47,8 @@ class Recurrent(Stack):
         batch_first: whether input and output are [B, T, ...] instead of [T, B, ...].
         dropout: probability of dropping an output between layers, in training.
         bidirectional: run each layer in both directions and join their outputs.
+        checkpoint: keep of the forward pass only the state after every 64 steps; the backward pass
+            runs the cell again, 64 steps at a time.
 
     Raises:
         ConfigError: an option is not allowed.
@@ -57,8 +63,11 @@ class Recurrent(Stack):
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
+        checkpoint: bool = False,
     ):
         super().__init__()
+        require_flag("checkpoint", checkpoint)
+        self.checkpoint = checkpoint
         self._arrange(num_layers, batch_first, dropout, bidirectional)
         self.cells = nn.ModuleList(self._make_cells(cell, input_size))
 
@@ -69,17 +78,28 @@ class Recurrent(Stack):
         step = cast(Cell, getattr(cell, "step", cell))
         size = len(list(leaves(state)))
 
-        def run(inputs: Sequence[Tensor], fixed: Sequence[Tensor], state: State):
+        def walk(x: Tensor, state: State) -> tuple[Sequence[Tensor], State]:
             outputs: list[Tensor] = []
             states: list[list[Tensor]] = []
-            for x_t in inputs[0]:
+            for x_t in x:
                 y, state = step(x_t, state)
                 outputs.append(y)
                 states.append(list(leaves(state)))
             every = zip(*states, strict=True) if return_all else ()
             if not outputs:
-                return self._no_steps(index, inputs[0], state, return_all), state
+                return self._no_steps(index, x, state, return_all), state
             return (torch.stack(outputs), *(torch.stack(part) for part in every)), state
+
+        def walk_in_pieces(x: Tensor, state: State) -> tuple[Sequence[Tensor], State]:
+            pieces: list[Sequence[Tensor]] = []
+            for piece in x.split(STEPS):
+                outputs, state = recomputed(walk, piece, state, use_reentrant=False)
+                pieces.append(outputs)
+            return [torch.cat(part) for part in zip(*pieces, strict=True)], state
+
+        def run(inputs: Sequence[Tensor], fixed: Sequence[Tensor], state: State):
+            small = self.checkpoint and torch.is_grad_enabled() and not transforms_active()
+            return (walk_in_pieces if small else walk)(inputs[0], state)
 
         reverse = bool(index % self.num_directions)
         outputs, final = run_rows(

@@ -169,6 +169,11 @@ class Scan(NamedTuple):
     gates: Tensor | None
     """[T, B, G*H], activated; None unless asked for"""
 
+    def tensors(self) -> list[Tensor]:
+        """All of them, in a fixed order."""
+        gates = [] if self.gates is None else [self.gates]
+        return [self.output, *self.state, *self.states, *gates]
+
 
 def scan(
     cell: str,
