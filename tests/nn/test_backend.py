@@ -9,7 +9,7 @@ import torch
 from loopwise import engine
 from loopwise.errors import ConfigError
 from loopwise.nn import backend as choice
-from loopwise.nn import native, ops
+from loopwise.nn import native, solver
 from loopwise.nn.backend import AVAILABLE, backend, current_backend
 from loopwise.nn.layers import LSTM
 
@@ -57,11 +57,11 @@ def test_a_block_is_its_own_threads():
 def test_layers_run_on_the_backend_in_force():
     layer = LSTM(3, 4)
     for name in AVAILABLE:
-        kernels = native if name == "native" else ops
-        solver = "solve" if name == "native" else "compute"
+        kernels = native if name == "native" else solver
+        function = "solve" if name == "native" else "compute"
         with (
             backend(name),
-            mock.patch.object(kernels, solver, wraps=getattr(kernels, solver)) as called,
+            mock.patch.object(kernels, function, wraps=getattr(kernels, function)) as called,
         ):
             layer(torch.zeros(2, 1, 3))
         assert called.call_count == 1

@@ -21,7 +21,7 @@ from loopwise.nn.backend import AVAILABLE, BACKENDS, current_backend
 from loopwise.nn.gradients import differentiable, recomputed
 from loopwise.nn.problem import Problem
 from loopwise.nn.reference import Scan, Weights
-from loopwise.nn.solve import solve
+from loopwise.nn.solver import solve
 
 _ARGUMENTS = (
     "str cell, Tensor x, Tensor[] state, str fields, Tensor[] weights, Tensor[] restart, "

@@ -15,7 +15,7 @@ from loopwise.nn.backend import current_backend
 from loopwise.nn.kernels import compute, compute_step
 from loopwise.nn.problem import Problem
 from loopwise.nn.reference import Hidden, Scan, Weights
-from loopwise.nn.solve import solve
+from loopwise.nn.solver import solve
 from loopwise.nn.transforms import transforms_active
 
 
