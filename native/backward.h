@@ -63,7 +63,7 @@ class Backward {
   void run(int thread) {
     NoDenormals guard;
     Unit<W> unit;
-    Share s = share_of(p, plan_, thread, WIDTH);
+    Share s = share_of(p, plan_, thread, hh.panel_units());
     Scratch scratch(s.r1 - s.r0, G * p.H > p.P ? G * p.H : p.P, failed_);
     Buffer<const float*> weights((size_t)(G * p.H + p.P), failed_);
 #pragma omp barrier
@@ -120,8 +120,8 @@ class Backward {
     if (to) memcpy(to, from, sizeof(float) * n);
   }
 
-  void sync() {
-    if (plan_.by_units) barrier_.wait();
+  void sync(int thread) {
+    if (plan_.by_units) barrier_.wait(thread);
   }
   float* dh(int side, int r) const { return dh_ + ((size_t)(side & 1) * p.B + r) * p.P; }
   float* dc(int r) const { return p.c0 ? dc_ + (size_t)r * p.H : nullptr; }
@@ -142,12 +142,13 @@ class Backward {
       multiply(hr, 0, hr.panels(), n, scratch.in, c, nullptr, ZERO);
     }
     for (int r = s.r0; r < s.r0 + n; r++) cell(step, t, r, s);
-    sync();
-    // through the recurrent weights, to the step before
+    sync(thread);
+    // through the recurrent weights, to the step before: of a thread's own units, which it alone
+    // goes on with
     int q0 = 0, q1 = hh.panels();
     if (plan_.by_units) {
-      q0 = (int)((int64_t)q1 * thread / plan_.threads);
-      q1 = (int)((int64_t)q1 * (thread + 1) / plan_.threads);
+      q0 = s.u0 / hh.panel_units();
+      q1 = (s.u1 + hh.panel_units() - 1) / hh.panel_units();
     }
     for (int i = 0; i < n; i++) {
       int r = s.r0 + i;
@@ -162,7 +163,6 @@ class Backward {
       scratch.in.take(a, n, p.H);
       multiply(extra, q0, q1, n, scratch.in, c, nullptr, KEEP);
     }
-    sync();
     for (int r = s.r0; r < s.r0 + n; r++) close(step, t, r, u0, u1, s);
   }
 
@@ -318,7 +318,8 @@ static bool products(const Recurrence& p, const Gradients& g, int threads) {
   const size_t n = (size_t)count;
   Buffer<float> masked(p.mask ? n * (size_t)p.P : 0);
   Buffer<const float*> d_x(n), d_h(n), x(n), h(n), narrow(n), out(n), w((size_t)gates);
-  Buffer<const float*> shifted(apart ? n : 0);  // the GRU's n has another gradient on that side
+  // the GRU's n has different gradients on the sides of input and state
+  Buffer<const float*> n_x(apart ? n : 0), n_h(apart ? n : 0);
   Buffer<float*> dx(n);
   int i = 0;
   for (int t = 0; t < p.T; t++) {
@@ -326,7 +327,10 @@ static bool products(const Recurrence& p, const Gradients& g, int threads) {
       size_t at = walk.at(t, r);
       d_x[i] = g.gates + at * (size_t)wide;
       d_h[i] = norm ? g.share_h + at * (size_t)gates : d_x[i];
-      if (apart) shifted[i] = d_h[i] + 3 * H;
+      if (apart) {
+        n_x[i] = d_x[i] + 2 * H;
+        n_h[i] = d_x[i] + 3 * H;
+      }
       x[i] = p.x + at * (size_t)p.I;
       h[i] = walk.h_before(t, r);
       if (p.mask) {
@@ -341,43 +345,58 @@ static bool products(const Recurrence& p, const Gradients& g, int threads) {
     }
   }
   for (int k = 0; k < gates; k++) w[k] = p.w_ih + (size_t)k * p.I;
-  int widest = p.I > p.P ? p.I : p.P;
-  if (H > widest) widest = H;
-  Buffer<W> panels(Panels<W>::size(BLOCK_K, widest, 1));
+  Buffer<W> x_panels(Panels<W>::size(BLOCK_K, p.I > H ? p.I : H, 1));
+  Buffer<W> h_panels(Panels<W>::size(BLOCK_K, p.P, 1));
   Buffer<W> ih_store(g.x ? Panels<W>::size(gates, p.I, 1) : 0);
   Panels<W> ih = {ih_store, gates, p.I, 1};
-  const float* const* d_n = apart ? shifted : d_h;
+  const int block = at_once(gates);
   bool held = true, failed = false;
 #pragma omp parallel num_threads(threads) if (threads > 1)
   {
     NoDenormals guard;
     Unit<W> unit;
-    Inputs<W> in(OUTER_ROWS, gates > BLOCK_K ? gates : BLOCK_K, failed);
+    Inputs<W> in(g.x ? block : 0, gates, failed);
+    Columns<W> columns(failed);
     bool finite = true;
 #pragma omp barrier
     if (!failed) {
-      if (g.w_ih) finite &= outer(d_x, gates, x, p.I, count, g.w_ih, panels, in);
-      if (g.w_hh) {
-        finite &= outer(d_h, apart ? 2 * H : gates, h, p.P, count, g.w_hh, panels, in);
-        if (apart)
-          finite &= outer(d_n, H, h, p.P, count, g.w_hh + (size_t)2 * H * p.P, panels, in);
+      const Factor<W> of_x = {x, p.I, g.w_ih, x_panels}, of_h = {h, p.P, g.w_hh, h_panels};
+      const Factor<W> both[2] = {of_x, of_h};
+      const int first = g.w_ih ? 0 : 1, shared = (g.w_ih ? 1 : 0) + (g.w_hh && !norm ? 1 : 0);
+      const int common = apart ? 2 * H : gates;  // gates whose gradient is the same on both sides
+      if (shared) finite &= outer(d_x, common, count, both + first, shared, columns);
+      if (g.w_hh && norm) finite &= outer(d_h, gates, count, &of_h, 1, columns);
+      if (apart) {
+        const size_t rows = (size_t)common;
+        if (g.w_ih) {
+          const Factor<W> rest = {x, p.I, g.w_ih + rows * (size_t)p.I, x_panels};
+          finite &= outer(n_x, H, count, &rest, 1, columns);
+        }
+        if (g.w_hh) {
+          const Factor<W> rest = {h, p.P, g.w_hh + rows * (size_t)p.P, h_panels};
+          finite &= outer(n_h, H, count, &rest, 1, columns);
+        }
       }
-      if (g.w_hr) finite &= outer(narrow, p.P, out, H, count, g.w_hr, panels, in);
+      if (g.w_hr) {
+        const Factor<W> of_out = {out, H, g.w_hr, x_panels};
+        finite &= outer(narrow, p.P, count, &of_out, 1, columns);
+      }
       if (g.x) {
 #pragma omp for
         for (int k = 0; k < ih.panels(); k++) finite &= pack_rows(ih, k, w);
 #pragma omp for schedule(static)
-        for (int first = 0; first < count; first += INPUT_ROWS) {
-          int rows = count - first < INPUT_ROWS ? count - first : INPUT_ROWS;
+        for (int first = 0; first < count; first += block) {
+          int rows = count - first < block ? count - first : block;
           in.take(d_x + first, rows, gates);
           multiply(ih, 0, ih.panels(), rows, in, dx + first, nullptr, ZERO);
         }
       }
-      if (!finite || !in.finite()) __atomic_store_n(&held, false, __ATOMIC_RELAXED);
+      if (!finite || !in.finite() || !columns.finite())
+        __atomic_store_n(&held, false, __ATOMIC_RELAXED);
       if (!norm && g.b_ih) column_sums(d_x, count, gates, g.b_ih);
       if (!norm && g.b_hh && apart) {
         column_sums(d_h, count, 2 * H, g.b_hh);
-        column_sums(d_n, count, H, g.b_hh + 2 * H);
+        column_sums(n_h, count, H, g.b_hh + 2 * H);
       }
     }
   }

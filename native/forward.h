@@ -62,13 +62,13 @@ class Forward {
     pack();  // at whose end the team meets
     if (failed_) return;
     enter(s, 0, 0);
-    sync();
+    sync(thread);
     for (int step = 0; step < p.T; step += chunk) {
       int end = step + chunk < p.T ? step + chunk : p.T;
       project_input(s, step, end, scratch);
       for (int i = step; i < end; i++) {
         take_step(s, i, (i - step) * rows, scratch);
-        sync();
+        sync(thread);
       }
     }
     note(scratch.in.finite());
@@ -99,8 +99,8 @@ class Forward {
     return most > p.H ? most : p.H;
   }
 
-  void sync() {
-    if (plan_.by_units) barrier_.wait();
+  void sync(int thread) {
+    if (plan_.by_units) barrier_.wait(thread);
   }
 
   // Steps whose inputs are projected at once: their gates are to stay near, but there must be rows
@@ -173,8 +173,9 @@ class Forward {
         if (p.cell == GRU && !norm) start_share(p, scratch.c[count], s.u0, s.u1);
       }
     }
-    for (int i = 0; i < count; i += INPUT_ROWS) {
-      int n = count - i < INPUT_ROWS ? count - i : INPUT_ROWS;
+    const int most = at_once(p.I);
+    for (int i = 0; i < count; i += most) {
+      int n = count - i < most ? count - i : most;
       scratch.in.take(scratch.a + i, n, p.I);
       multiply(ih, first_panel(s), last_panel(s), n, scratch.in, scratch.c + i, Far(p.H).gates,
                norm ? ZERO : BIAS, bias_);

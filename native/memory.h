@@ -43,27 +43,28 @@ class Buffer {
   T* data_;
 };
 
-// Lets the threads that share the columns of a step wait for each other. They spin: a step takes
-// microseconds. `sched_yield` keeps a machine with too few cores from standing still.
+// Lets the threads that share the columns of a step wait for each other. Each has a line of its own
+// to say how often it has come, and reads those of the others: two cores then exchange one message
+// each, not three. They spin, as a step takes microseconds; `sched_yield` keeps a machine with too
+// few cores from standing still.
 class Barrier {
  public:
-  explicit Barrier(int size) : size_(size), waiting_(0), round_(0) {}
-  void wait() {
-    int round = __atomic_load_n(&round_, __ATOMIC_ACQUIRE);
-    if (__atomic_add_fetch(&waiting_, 1, __ATOMIC_ACQ_REL) == size_) {
-      __atomic_store_n(&waiting_, 0, __ATOMIC_RELAXED);
-      __atomic_store_n(&round_, round + 1, __ATOMIC_RELEASE);
-      return;
-    }
-    for (int spins = 0; __atomic_load_n(&round_, __ATOMIC_ACQUIRE) == round; spins++)
-      if (spins > 4000) sched_yield();
+  explicit Barrier(int size) : size_(size), came_((size_t)size * LINE) {
+    for (int i = 0; i < size * LINE; i++) came_[i] = 0;
   }
-  void resize(int size) { size_ = size; }
+  void wait(int thread) {
+    const int times = came_[thread * LINE] + 1;
+    __atomic_store_n(came_ + thread * LINE, times, __ATOMIC_RELEASE);
+    for (int i = 0; i < size_; i++)
+      for (int spins = 0; __atomic_load_n(came_ + i * LINE, __ATOMIC_ACQUIRE) < times; spins++)
+        if (spins > 4000) sched_yield();
+  }
+  void resize(int size) { size_ = size; }  // to fewer
 
  private:
+  static constexpr int LINE = 32;  // numbers: two cache lines, as they may be fetched in pairs
   int size_;
-  alignas(64) int waiting_;
-  alignas(64) int round_;
+  Buffer<int> came_;
 };
 
 }  // namespace LOOPWISE_ISA

@@ -341,55 +341,90 @@ INLINE void copy_few(float* to, const float* from, int n) {
 #endif
 }
 
-// c [M, N] = sum over k of a[k][m] * b[k][n]: what weights' gradients are. In blocks of k, each with
-// a sum of its own, which is more accurate than one long chain. All threads of the team call it;
-// `panels` is room for Panels<W>::size(BLOCK_K, N, 1), and the inputs for OUTER_ROWS rows of BLOCK_K.
-constexpr int BLOCK_K = 256, BLOCK_TILES = 8, OUTER_ROWS = 64;
+constexpr int BLOCK_K = 256;
 
-// The sum of nothing. By the whole team.
-INLINE void clear_if_empty(int M, int N, int K, float* c) {
-  if (K > 0) return;
-#pragma omp for
-  for (int m = 0; m < M; m++) memset(c + (size_t)m * N, 0, sizeof(float) * (size_t)N);
-}
+// Some columns of up to BLOCK_K rows, made ready to be multiplied from the left as rows.
+template <class W>
+class Columns {
+ public:
+  explicit Columns(bool&) {}
+  static constexpr int TALL = most_rows(VECTORS), MOST = 8 * TALL;  // how many
 
-static bool outer(const float* const* a, int M, const float* const* b, int N, int K, float* c,
-                  float* panels, const Inputs<float>&) {
-  constexpr int TALL = most_rows(VECTORS), BLOCK_M = TALL * BLOCK_TILES;
-  alignas(64) float block[BLOCK_M * BLOCK_K + WIDTH];  // `copy_few` writes beyond its end
-  clear_if_empty(M, N, K, c);
-  for (int k0 = 0; k0 < K; k0 += BLOCK_K) {
-    int depth = K - k0 < BLOCK_K ? K - k0 : BLOCK_K;
-    Packed w = {panels, depth, N, 1};
-#pragma omp for
-    for (int p = 0; p < w.panels(); p++) pack_rows(w, p, b + k0);
-#pragma omp for
-    for (int m0 = 0; m0 < M; m0 += BLOCK_M) {
-      int height = M - m0 < BLOCK_M ? M - m0 : BLOCK_M;
-      float* rows[BLOCK_M];
-      for (int m = 0; m < height; m++) rows[m] = c + (size_t)(m0 + m) * N;
-      for (int m = 0; m < height;) {
-        int tall = tile_height(height - m, TALL);
-        float* to = block + (size_t)m * depth;
-        for (int k = 0; k < depth; k++, to += tall) copy_few(to, a[k0 + k] + m0 + m, tall);
-        m += tall;
-      }
-      for (int p = 0; p < w.panels(); p++) {
-        Target t = target(w, p, nullptr, k0 ? ADD : ZERO);
-        int n = w.vectors_of(p);
-        for (int m = 0; m < height;) {
-          int tall = tile_height(height - m, TALL);
-          const float* from = block + (size_t)m * depth;
-          if (n == 4) tiles<VECTORS, true>(tall, w.panel(p), depth, &from, rows + m, t);
-          else if (n == 3) tiles<VECTORS == 4 ? 3 : 2, true>(tall, w.panel(p), depth, &from, rows + m, t);
-          else if (n == 2) tiles<2, true>(tall, w.panel(p), depth, &from, rows + m, t);
-          else tiles<1, true>(tall, w.panel(p), depth, &from, rows + m, t);
-          m += tall;
+  void take(const float* const* rows, int depth, int first, int n) {
+    depth_ = depth;
+    n_ = n;
+    for (int m = 0, tall; m < n; m += tall) {
+      tall = tile_height(n - m, TALL);
+      float* to = block_ + (size_t)m * depth;
+      for (int k = 0; k < depth; k++, to += tall) copy_few(to, rows[k] + first + m, tall);
+    }
+  }
+
+  void times(const Packed& w, float* const* c, Start start) const {
+    for (int p = 0; p < w.panels(); p++) {
+      Target t = target(w, p, nullptr, start);
+      for (int m = 0, tall; m < n_; m += tall) {
+        tall = tile_height(n_ - m, TALL);
+        const float* from = block_ + (size_t)m * depth_;
+        switch (w.vectors_of(p)) {
+          case 4: tiles<VECTORS, true>(tall, w.panel(p), depth_, &from, c + m, t); break;
+          case 3: tiles<VECTORS == 4 ? 3 : 2, true>(tall, w.panel(p), depth_, &from, c + m, t); break;
+          case 2: tiles<2, true>(tall, w.panel(p), depth_, &from, c + m, t); break;
+          default: tiles<1, true>(tall, w.panel(p), depth_, &from, c + m, t);
         }
       }
     }
   }
-  return true;
+  bool finite() const { return true; }
+
+ private:
+  alignas(64) float block_[MOST * BLOCK_K + WIDTH];  // `copy_few` writes beyond its end
+  int depth_ = 0, n_ = 0;
+};
+
+// The right factor of a product of two, and where it goes.
+template <class W>
+struct Factor {
+  const float* const* b;  // rows of N numbers
+  int N;
+  float* c;               // [M, N]
+  W* panels;              // room for Panels<W>::size(BLOCK_K, N, 1)
+};
+
+// c [M, N] = sum over k of a[k][m] * b[k][n] for each factor: what weights' gradients are. In blocks
+// of k, each with a sum of its own, which is more accurate than one long chain. All threads of the
+// team call it, each with columns of its own.
+template <class W>
+static bool outer(const float* const* a, int M, int K, const Factor<W>* factors, int count,
+                  Columns<W>& columns) {
+  bool finite = true;
+  for (int f = 0; f < count && K == 0; f++) {  // the sum of nothing
+#pragma omp for
+    for (int m = 0; m < M; m++)
+      memset(factors[f].c + (size_t)m * factors[f].N, 0, sizeof(float) * (size_t)factors[f].N);
+  }
+  for (int k0 = 0; k0 < K; k0 += BLOCK_K) {
+    const int depth = K - k0 < BLOCK_K ? K - k0 : BLOCK_K;
+    for (int f = 0; f < count; f++) {
+      Panels<W> w = {factors[f].panels, depth, factors[f].N, 1};
+#pragma omp for nowait
+      for (int p = 0; p < w.panels(); p++) finite &= pack_rows(w, p, factors[f].b + k0);
+    }
+#pragma omp barrier
+#pragma omp for
+    for (int m0 = 0; m0 < M; m0 += Columns<W>::MOST) {
+      const int height = M - m0 < Columns<W>::MOST ? M - m0 : Columns<W>::MOST;
+      columns.take(a + k0, depth, m0, height);
+      for (int f = 0; f < count; f++) {
+        Panels<W> w = {factors[f].panels, depth, factors[f].N, 1};
+        float* rows[Columns<W>::MOST];
+        for (int m = 0; m < height; m++)
+          rows[m] = factors[f].c + (size_t)(m0 + m) * (size_t)factors[f].N;
+        columns.times(w, rows, k0 ? ADD : ZERO);
+      }
+    }
+  }
+  return finite;
 }
 
 }  // namespace LOOPWISE_ISA

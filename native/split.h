@@ -13,7 +13,12 @@
 
 namespace LOOPWISE_ISA {
 
-constexpr int INPUT_ROWS = 48;  // are multiplied at once where there are many: they stay near
+// Rows of K numbers that are multiplied at once where there are many. They are to stay near; but for
+// each such block all weights are read, from farther away.
+constexpr int at_once(int K) {
+  int rows = 192 * 512 / (K > 512 ? K : 512) / 16 * 16;
+  return rows > 48 ? rows : 48;
+}
 
 #if !defined(__AMX_BF16__)
 
@@ -276,28 +281,25 @@ static void multiply(const Panels<Split>& w, int p0, int p1, int rows, const Inp
   }
 }
 
-// As the `outer` of vectors.
-static bool outer(const float* const* a, int M, const float* const* b, int N, int K, float* c,
-                  Split* panels, Inputs<Split>& columns) {
-  constexpr int BLOCK_M = OUTER_ROWS;
-  bool finite = true;
-  clear_if_empty(M, N, K, c);
-  for (int k0 = 0; k0 < K; k0 += BLOCK_K) {
-    const int depth = K - k0 < BLOCK_K ? K - k0 : BLOCK_K;
-    Panels<Split> w = {panels, depth, N, 1};
-#pragma omp for
-    for (int p = 0; p < w.panels(); p++) finite &= pack_rows(w, p, b + k0);
-#pragma omp for
-    for (int m0 = 0; m0 < M; m0 += BLOCK_M) {
-      const int height = M - m0 < BLOCK_M ? M - m0 : BLOCK_M;
-      float* rows[BLOCK_M];
-      for (int m = 0; m < height; m++) rows[m] = c + (size_t)(m0 + m) * (size_t)N;
-      columns.take_columns(a + k0, depth, m0, height);
-      multiply(w, 0, w.panels(), height, columns, rows, nullptr, k0 ? ADD : ZERO);
-    }
+template <>
+class Columns<Split> {
+ public:
+  explicit Columns(bool& failed) : in_(MOST, BLOCK_K, failed) {}
+  static constexpr int MOST = 4 * TILE;
+
+  void take(const float* const* rows, int depth, int first, int n) {
+    n_ = n;
+    in_.take_columns(rows, depth, first, n);
   }
-  return finite;
-}
+  void times(const Panels<Split>& w, float* const* c, Start start) const {
+    multiply(w, 0, w.panels(), n_, in_, c, nullptr, start);
+  }
+  bool finite() const { return in_.finite(); }
+
+ private:
+  Inputs<Split> in_;
+  int n_ = 0;
+};
 
 #endif
 

@@ -34,7 +34,13 @@ def names(options: Options, suffix: str = "") -> dict[str, str]:
 
 def weights(module: nn.Module, names: Mapping[str, str]) -> Weights:
     """The live parameters of one cell of `module`, as they are now, parametrised or not."""
-    return Weights(**{field: getattr(module, name) for field, name in names.items()})
+    own = module._parameters  # without the detour of `Module.__getattr__`
+    return Weights(
+        **{
+            field: getattr(module, name) if (part := own.get(name)) is None else part
+            for field, name in names.items()
+        }
+    )
 
 
 @torch.no_grad()

@@ -5,7 +5,7 @@ over layers and directions, ``[L*D, B, ...]``, as in ``torch.nn``.
 """
 
 from collections.abc import Callable, Iterator
-from typing import overload
+from typing import cast, overload
 
 from torch import Tensor
 
@@ -23,7 +23,7 @@ def leaves(state: State) -> Iterator[Tensor]:
     """
     if isinstance(state, Tensor):
         yield state
-    elif isinstance(state, tuple | list):  # pyright: ignore[reportUnnecessaryIsInstance]
+    elif isinstance(state, (tuple, list)):  # pyright: ignore[reportUnnecessaryIsInstance]
         for part in state:
             yield from leaves(part)
     else:
@@ -32,7 +32,7 @@ def leaves(state: State) -> Iterator[Tensor]:
 
 def hidden(state: State) -> tuple[Tensor, ...]:
     """The state of one of loopwise's own cells as ``(h,)`` or ``(h, c)``, however it is given."""
-    return tuple(leaves(state))
+    return (state,) if isinstance(state, Tensor) else cast(tuple[Tensor, ...], tuple(state))
 
 
 def rebuild(like: State, tensors: Iterator[Tensor]) -> State:
@@ -52,8 +52,11 @@ def map_state(
 def map_state(function: Callable[..., Tensor], state: State, /, *others: State) -> State: ...
 def map_state(function: Callable[..., Tensor], state: State, /, *others: State) -> State:
     """Apply `function` to each tensor of `state`, with its counterparts in `others`."""
-    if not others and isinstance(state, Tensor):
-        return function(state)
+    if not others:  # the most frequent case, and a matter of microseconds
+        if isinstance(state, Tensor):
+            return function(state)
+        if isinstance(state, (tuple, list)):  # pyright: ignore[reportUnnecessaryIsInstance]
+            return tuple([map_state(function, part) for part in state])
     columns = zip(leaves(state), *(leaves(other) for other in others), strict=True)
     return rebuild(state, iter([function(*column) for column in columns]))
 
@@ -87,7 +90,7 @@ def _alike(given: State, expected: State) -> bool:
             and (given.dtype == expected.dtype or autocast_active(given.device))
         )
     return (
-        isinstance(given, tuple | list)
+        isinstance(given, (tuple, list))
         and len(given) == len(expected)
         and all(_alike(part, like) for part, like in zip(given, expected, strict=True))
     )
@@ -97,6 +100,6 @@ def _describe(state: State) -> str:
     if isinstance(state, Tensor):
         where = "" if state.device.type == "cpu" else f" on {state.device}"
         return f"{str(state.dtype).removeprefix('torch.')} {tuple(state.shape)}{where}"
-    if isinstance(state, tuple | list):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if isinstance(state, (tuple, list)):  # pyright: ignore[reportUnnecessaryIsInstance]
         return f"a tuple of [{', '.join(_describe(part) for part in state)}]"
     return type(state).__name__
