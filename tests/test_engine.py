@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -323,3 +324,33 @@ def test_instruction_sets_share_no_symbol(path):
     # data of the compiler's, the same for all
     foreign = [name for name in symbols if own not in name and not name.startswith("DW.ref.")]
     assert not foreign, foreign
+
+
+@needs_engine
+def test_memory_is_kept_for_the_next_and_belongs_to_one_at_a_time():
+    shape = (3, 400_000)
+    arrays = [engine.empty(shape) for _ in range(3)]
+    for k, array in enumerate(arrays):
+        assert array.shape == shape
+        assert array.dtype == np.float32
+        array.fill(k)
+    assert all((array == k).all() for k, array in enumerate(arrays))
+    places = {array.ctypes.data for array in arrays}
+    view = arrays[0][1]
+    del arrays, array
+    again = engine.empty(shape)
+    assert again.ctypes.data in places - {view.ctypes.data - view.nbytes}
+    again.fill(7)
+    assert (view == 0).all()  # what is still looked at is not given away
+
+
+@needs_engine
+def test_memory_for_many_threads():
+    def work(k):
+        for size in (200_000, 200_000 + 16 * k, 3_000_000):
+            array = engine.empty((size,))
+            array.fill(k)
+            assert (array == k).all()
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(200)))

@@ -43,8 +43,8 @@ def isa() -> str:
 
 def isas() -> list[str]:
     """The instruction sets that this machine offers, the best first: of ``"amx"``,
-    ``"avx512vnni"``, ``"avx512"`` and ``"avx2"``, or ``"neon"`` where that has dot products of bytes, and
-    ``"baseline"``, what every processor of the family has; none where there is no engine.
+    ``"avx512vnni"``, ``"avx512"`` and ``"avx2"``, or ``"neon"`` where that has dot products of
+    bytes, and ``"baseline"``, what every processor of the family has; none without an engine.
     """
     return [] if _native is None else _native.isas()
 

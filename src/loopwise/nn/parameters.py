@@ -34,7 +34,7 @@ def names(options: Options, suffix: str = "") -> dict[str, str]:
 
 def weights(module: nn.Module, names: Mapping[str, str]) -> Weights:
     """The live parameters of one cell of `module`, as they are now, parametrised or not."""
-    own = module._parameters  # without the detour of `Module.__getattr__`
+    own = module._parameters  # without a detour  # pyright: ignore[reportPrivateUsage]
     return Weights(
         **{
             field: getattr(module, name) if (part := own.get(name)) is None else part
