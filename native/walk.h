@@ -16,11 +16,12 @@ struct Share {
 
 constexpr int TILE_ROWS = 16;
 
-// Whether products are made on tiles. The rows of a smaller batch would leave them half empty; it is
-// the batch that decides, never the rows that are alive, so that a row's neighbours do not matter.
+// Whether products are made on tiles. Fewer rows or gates would leave them half empty. It is the size
+// of the batch that decides, never the steps or the rows that are alive, so that neither a row's
+// neighbours matter nor how a sequence is cut.
 static bool takes_tiles(const Recurrence& p) {
 #if defined(__AMX_BF16__)
-  return p.B >= TILE_ROWS;
+  return p.B >= TILE_ROWS && loopwise::gates_of(p.cell) * p.H >= 128;
 #else
   (void)p;
   return false;

@@ -81,7 +81,7 @@ def test_layers(case, structure, ragged, calls):
         assert_accurate(some, expected, results=3e-6, gradients=3e-5)
 
 
-@pytest.mark.parametrize("units", [1, 2, 3, 15, 16, 17, 31, 33, 64, 65, 100])
+@pytest.mark.parametrize("units", [1, 2, 3, 15, 16, 17, 31, 33, 64, 65, 100, 130])
 @every_cell
 @settings(max_examples=8)
 @given(data=st.data())
@@ -109,14 +109,14 @@ def test_sizes_and_options(cell, units, data):
 @every_cell
 def test_accuracy_of_one_step(cell, options):
     for rows in (15, 16):  # vectors and, where the machine has them, tiles
-        problem = draw(cell, 1, rows, 100, 100, options=options)
+        problem = draw(cell, 1, rows, 130, 130, options=options)
         assert_accurate(solve(problem), exact(problem))
 
 
 @pytest.mark.parametrize("rows", [3, 16])
 @every_cell
 def test_accuracy_of_a_long_sequence(cell, rows):
-    problem = draw(cell, 1000, rows, 16, 48)
+    problem = draw(cell, 1000, rows, 16, 128)
     assert_accurate(solve(problem), exact(problem), results=1e-5, gradients=1e-4)
 
 
@@ -148,7 +148,7 @@ def test_what_is_no_number_stays_in_its_row(cell, options, value):
 def test_numbers_that_tiles_cannot_hold(cell, where, value):
     """A batch for which the machine may use tiles; the largest floats have no bfloat16."""
     steps = 1 if math.isfinite(value) else 4  # two sums that overflow have no certain sum
-    problem = draw(cell, steps, 18, 20, 20)
+    problem = draw(cell, steps, 18, 20, 130)
     x, state, hh = problem.x.clone(), [part.clone() for part in problem.state], problem.weights.hh
     hh = hh.clone()
     {"x": x[0, 3], "weight": hh[5], "state": state[0][3]}[where][1] = value

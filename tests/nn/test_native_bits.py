@@ -77,7 +77,7 @@ def test_neighbours(cell, options):
 @every_cell
 def test_neighbours_in_large_batches(cell, options):
     """Rows that tiles may hold: in batches from 16 on, and wherever they lie."""
-    problem = draw(cell, 6, 50, 33, 37, options=options)
+    problem = draw(cell, 6, 50, 33, 130, options=options)
     everything = solve(problem, gradients=False)
     for rows in (range(16), range(33), range(34, 50), range(49, 20, -1)):
         found = solve(rows_of(problem, list(rows)), gradients=False)
