@@ -21,6 +21,7 @@ struct Place {
 
 Place places[PLACES];
 size_t kept = 0;
+int next = 0;
 std::atomic_flag busy = ATOMIC_FLAG_INIT;
 
 // Whoever finds the places busy does without them: a process that was forked while another thread
@@ -55,49 +56,46 @@ void* take(size_t bytes) {
 
 void release(const Place& place) { ::operator delete(place.memory, alignment(place.bytes)); }
 
+void empty(Place& place) {
+  if (!place.memory) return;
+  kept -= place.bytes;
+  release(place);
+  place.memory = nullptr;
+}
+
 }  // namespace
 
 void* borrow(size_t bytes) {
   bytes = rounded(bytes);
-  {
-    Turn turn;
-    for (Place* place = places; turn.mine && place < places + PLACES; place++) {
-      if (!place->memory || place->bytes != bytes) continue;
-      void* memory = place->memory;
-      place->memory = nullptr;
-      kept -= bytes;
-      return memory;
-    }
+  Turn turn;
+  for (Place* place = places; turn.mine && place < places + PLACES; place++) {
+    if (!place->memory || place->bytes != bytes) continue;
+    void* memory = place->memory;
+    place->memory = nullptr;
+    kept -= bytes;
+    return memory;
   }
+  void* memory = take(bytes);
+  if (memory || !turn.mine) return memory;
+  for (Place& place : places) empty(place);  // what is kept must not be what is lacking
   return take(bytes);
 }
 
 void give_back(void* memory, size_t bytes) {
-  bytes = rounded(bytes);
+  const Place mine = {memory, rounded(bytes)};
   Turn turn;
-  if (turn.mine) {
-    static int oldest = 0;  // makes room where other sizes are asked for now
-    Place* free_one = nullptr;
-    for (Place* place = places; !free_one && place < places + PLACES; place++)
-      if (!place->memory) free_one = place;
-    while (!free_one || kept + bytes > MOST) {
-      if (bytes > MOST) break;
-      Place* place = places + oldest;
-      oldest = (oldest + 1) % PLACES;
-      if (place->memory) {
-        kept -= place->bytes;
-        release(*place);
-        place->memory = nullptr;
-      }
-      if (!free_one) free_one = place;
-    }
-    if (bytes <= MOST) {
-      *free_one = {memory, bytes};
-      kept += bytes;
-      return;
-    }
+  if (!turn.mine || mine.bytes > MOST) return release(mine);
+  Place* free = nullptr;
+  for (Place& place : places)
+    if (!place.memory) free = &place;
+  while (!free || kept + mine.bytes > MOST) {  // other sizes are asked for now
+    Place& old = places[next];
+    next = (next + 1) % PLACES;
+    empty(old);
+    if (!free) free = &old;
   }
-  release({memory, bytes});
+  *free = mine;
+  kept += mine.bytes;
 }
 
 }  // namespace loopwise

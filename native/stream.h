@@ -47,9 +47,7 @@ static void pack_quantised(const float* from, int K, int units, int gates, void*
     for (int v = 0; v < n; v++)
       for (int i = 0; i < q.w.lanes(p, v); i++) {
         size_t column = ((size_t)p * (size_t)q.w.vectors() + (size_t)v) * WIDTH + (size_t)i;
-        size_t output = gates > 1 ? (size_t)v * (size_t)units + (size_t)p * WIDTH + (size_t)i
-                                  : (size_t)p * VECTORS * WIDTH + (size_t)v * WIDTH + (size_t)i;
-        const float* row = from + output * (size_t)K;
+        const float* row = from + (q.w.first(p, v) + (size_t)i) * (size_t)K;
         float most = 0;
         for (int k = 0; k < K; k++) most = __builtin_fmaxf(most, __builtin_fabsf(row[k]));
         float scale = most > 0 ? most / 127 : 1;
