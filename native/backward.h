@@ -178,12 +178,14 @@ class Backward {
     const float* dy = g.y ? g.y + at * p.P : nullptr;
     const float* keep = p.keep_h ? p.keep_h + at * p.P : nullptr;
     float *to = projected ? g.narrow + at * p.P : dout(r), *past = dh(step, r);
+    float* each = g.new_h ? g.new_h + at * p.P : nullptr;
     for (int u = u0; u < u1; u += WIDTH) {
       int n = u1 - u < WIDTH ? u1 - u : WIDTH;
       Vec d = from ? load(from + u, n) : Vec{};
       if (dy) d = d + load(dy + u, n);
       Vec kept = keep ? load(keep + u, n) * d : Vec{};
       store(to + u, d - kept, n);
+      if (each) store(each + u, d - kept, n);
       store(past + u, kept, n);
     }
   }
@@ -193,7 +195,7 @@ class Backward {
     Then then = {p.kept + wide, walk.h_before(t, r), p.c0 ? walk.c_before(t, r) : nullptr,
                  p.keep_c ? p.keep_c + at * p.H : nullptr, g.kept ? g.kept + wide : nullptr,
                  g.cells ? g.cells + at * p.H : nullptr, dout(r), dh(step, r), dc(r),
-                 g.gates + wide, g.out ? g.out + at * p.H : nullptr};
+                 g.gates + wide, g.new_c ? g.new_c + at * p.H : nullptr, g.out ? g.out + at * p.H : nullptr};
     if (p.norm_c) {
       normed_cell(then, r);
     } else {
@@ -430,11 +432,11 @@ static void backward(const Recurrence& p, const Gradients& given) {
   Walk walk{p};
   const size_t at = (size_t)p.T * (size_t)p.B, H = (size_t)p.H;
   const bool projected = p.P != p.H;
-  Buffer<float> gates(at * (size_t)loopwise::kept_of(p.cell) * H);
+  Buffer<float> gates(given.gates ? 0 : at * (size_t)loopwise::kept_of(p.cell) * H);
   Buffer<float> share_h(p.norm_ih ? at * (size_t)loopwise::gates_of(p.cell) * H : 0);
   Buffer<float> out(projected ? at * H : 0), narrow(projected ? at * (size_t)p.P : 0);
   Gradients g = given;
-  g.gates = gates;
+  g.gates = g.gates ? g.gates : gates;
   g.share_h = share_h;
   g.out = out;
   g.narrow = narrow;

@@ -89,6 +89,7 @@ struct Then {
   float* d_h;          // in: what goes past the cell; out: with the part through z
   float* d_c;          // in: of c after the step; out: of c before it
   float* d_gates;      // [K*H] of the gates before activation
+  float* d_new_c;      // [H] of the c that the step computes; may be null
   float* out;          // [H] the new h before projection, recorded; may be null
 };
 
@@ -136,6 +137,7 @@ INLINE void lstm_back(const Recurrence& p, const Then& t, int u, int n, Vec squa
   Vec d_o = fma(d, squashed, shown(t.d_kept, 3 * H + u, n)) * o * (1.0f - o);
   dc = dc + d_fresh;
   if (p.peephole) dc = fma(d_o, load(p.peephole + 2 * H + u, n), dc);
+  if (t.d_new_c) store(t.d_new_c + u, dc, n);
   Vec di = fma(dc, g, shown(t.d_kept, u, n)) * i * (1.0f - i);
   Vec df = fma(dc, c, shown(t.d_kept, H + u, n)) * f * (1.0f - f);
   Vec dg = fma(dc, i, shown(t.d_kept, 2 * H + u, n)) * fma(-g, g, splat(1));

@@ -47,8 +47,11 @@ struct Gradients {
   const float *y, *hn, *cn;      // [T, B, P], [B, P], [B, H]
   const float *kept, *cells;     // [T, B, K*H], [T, B, H]
 
+  // What the gradients were on their way, of the steps that rows have. Null where not wanted.
+  float *new_h, *new_c;  // [T, B, P], [T, B, H] of what each step computes, before zoneout
+  float* gates;          // [T, B, K*H] of the gates before activation; or work space
+
   // Work space of the kernels, theirs to fill in.
-  float* gates;    // [T, B, K*H] of the gates before activation
   float* share_h;  // [T, B, G*H] behind layer norm
   float *out, *narrow;  // [T, B, H] what a projection sees; [T, B, P] its gradient
 

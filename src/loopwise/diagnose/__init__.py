@@ -1,0 +1,1 @@
+"""See inside: gradients through time, memory, gates, and what to do about them."""
