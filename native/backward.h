@@ -195,12 +195,17 @@ class Backward {
     Then then = {p.kept + wide, walk.h_before(t, r), p.c0 ? walk.c_before(t, r) : nullptr,
                  p.keep_c ? p.keep_c + at * p.H : nullptr, g.kept ? g.kept + wide : nullptr,
                  g.cells ? g.cells + at * p.H : nullptr, dout(r), dh(step, r), dc(r),
-                 g.gates + wide, g.new_c ? g.new_c + at * p.H : nullptr, g.out ? g.out + at * p.H : nullptr};
+                 g.gates + wide, g.new_c ? g.new_c + at * p.H : nullptr,
+                 g.out ? g.out + at * p.H : nullptr};
     if (p.norm_c) {
       normed_cell(then, r);
     } else {
       for (int u = s.u0; u < s.u1; u += WIDTH)
         activate_back(p, then, u, s.u1 - u < WIDTH ? s.u1 - u : WIDTH);
+    }
+    if (g.shares) {
+      float* to = g.shares + at * (size_t)(G * p.H);
+      for (int k = 0; k < G; k++) copy(to + k * p.H, then.d_gates + k * p.H, s.u0, s.u1);
     }
     if (p.peephole) peephole_sums(then, r, s);
     if (norm) norm_shares(then, at, r);
@@ -432,11 +437,11 @@ static void backward(const Recurrence& p, const Gradients& given) {
   Walk walk{p};
   const size_t at = (size_t)p.T * (size_t)p.B, H = (size_t)p.H;
   const bool projected = p.P != p.H;
-  Buffer<float> gates(given.gates ? 0 : at * (size_t)loopwise::kept_of(p.cell) * H);
+  Buffer<float> gates(at * (size_t)loopwise::kept_of(p.cell) * H);
   Buffer<float> share_h(p.norm_ih ? at * (size_t)loopwise::gates_of(p.cell) * H : 0);
   Buffer<float> out(projected ? at * H : 0), narrow(projected ? at * (size_t)p.P : 0);
   Gradients g = given;
-  g.gates = g.gates ? g.gates : gates;
+  g.gates = gates;
   g.share_h = share_h;
   g.out = out;
   g.narrow = narrow;

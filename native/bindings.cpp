@@ -109,7 +109,7 @@ void backward(const std::string& cell, bool reverse, int threads, const nb::kwar
   g.cells = in.floats("d_cells", {T, B, H});
   g.new_h = in.result("d_new_h", {T, B, P});
   g.new_c = in.result("d_new_c", {T, B, H});
-  g.gates = in.result("d_gates", {T, B, K * H});
+  g.shares = in.result("d_shares", {T, B, gates});
   g.x = in.result("d_x", {T, B, I});
   g.h0 = in.result("d_h0", {B, P});
   g.c0 = in.result("d_c0", {B, H});

@@ -49,9 +49,10 @@ struct Gradients {
 
   // What the gradients were on their way, of the steps that rows have. Null where not wanted.
   float *new_h, *new_c;  // [T, B, P], [T, B, H] of what each step computes, before zoneout
-  float* gates;          // [T, B, K*H] of the gates before activation; or work space
+  float* shares;         // [T, B, G*H] of the input's share of the gates
 
   // Work space of the kernels, theirs to fill in.
+  float* gates;    // [T, B, K*H] of the gates before activation
   float* share_h;  // [T, B, G*H] behind layer norm
   float *out, *narrow;  // [T, B, H] what a projection sees; [T, B, P] its gradient
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from loopwise.errors import LoopwiseError, missing_extra
 
 if TYPE_CHECKING:
+    from loopwise.diagnose.measure import diagnose
     from loopwise.nn.accelerate import accelerate
     from loopwise.nn.backend import backend
     from loopwise.nn.cells import GRUCell, LSTMCell, RNNCell
@@ -46,11 +47,14 @@ __all__ = [
     "Recurrent",
     "accelerate",
     "backend",
+    "diagnose",
     "load",
 ]
 
 
 def __getattr__(name: str) -> Any:
+    if name == "diagnose":  # a package that can be called
+        return importlib.import_module("loopwise.diagnose")
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'loopwise' has no attribute {name!r}")

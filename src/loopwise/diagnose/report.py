@@ -125,7 +125,8 @@ class LayerReport:
     rows: int
     gradients: Gradients
     influence: Influence
-    spectrum: Spectrum
+    spectrum: Spectrum | None
+    """None of what was watched in training"""
     activity: Activity
 
 
@@ -168,13 +169,14 @@ class NotFinite:
 class Dependence:
     """Over which lags the data has something to remember."""
 
-    kind: Literal["mutual information", "autocorrelation"]
-    """nats between tokens, or the largest absolute correlation of a feature with itself"""
+    kind: Literal["mutual information", "autocorrelation", "known"]
+    """nats between tokens; the largest absolute correlation of a feature with itself; or what is
+    known of a task, 1 where it depends and 0 elsewhere"""
     lags: tuple[int, ...]
     values: Curve
     """above what shuffled data gives; 0 where it is no more than that"""
     reach: int
-    """the largest lag with a dependence that shuffled data has not; 0 for none"""
+    """the largest lag whose value is at least a twentieth of the largest; 0 for none"""
 
 
 @dataclass(frozen=True)
@@ -184,7 +186,11 @@ class Training:
     step: int
     clipped: float | None
     """share of steps whose gradient was clipped"""
-    window: int | None
+    clip: float | None = None
+    """where it is clipped; 0 for not at all"""
+    lr: float | None = None
+    """learning rate"""
+    window: int | None = None
     """steps of truncated backpropagation"""
 
 
@@ -259,7 +265,7 @@ class Report:
         """What the rules make of it, the gravest first."""
         from loopwise.diagnose.rules import judge
 
-        return Findings(judge(self))
+        return Findings(list(judge(self)))
 
     def __getitem__(self, name: str) -> LayerReport:
         """The layer called `name`."""

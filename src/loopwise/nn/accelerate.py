@@ -71,13 +71,14 @@ def _reason_to_leave(module: nn.Module) -> str | None:
 
 
 def _replacement(module: nn.RNNBase | nn.RNNCellBase) -> nn.Module:
-    fresh = _same_layer(module) if isinstance(module, nn.RNNBase) else _same_cell(module)
+    fresh = same_layer(module) if isinstance(module, nn.RNNBase) else _same_cell(module)
     for name, _ in list(fresh.named_parameters()):
         setattr(fresh, name, getattr(module, name))
     return fresh.train(module.training)
 
 
-def _same_layer(module: nn.RNNBase) -> Layer:
+def same_layer(module: nn.RNNBase) -> Layer:
+    """The loopwise layer that computes what `module` does, with parameters on no device."""
     arguments: dict[str, Any] = {
         "num_layers": module.num_layers,
         "bias": module.bias,

@@ -5,7 +5,7 @@ through the reference.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from itertools import compress
 from typing import Any, TypeAlias
@@ -188,6 +188,7 @@ def backward(
     grads: Sequence[Tensor | None],
     saved: Sequence[Tensor],
     wanted: Sequence[bool],
+    underway: Mapping[str, Tensor] | None = None,
 ) -> list[Tensor | None]:
     """The gradients of `problem.tensors()`, None where not `wanted`.
 
@@ -196,6 +197,8 @@ def backward(
         grads: of its results.
         saved: its results and what it has kept besides, in their order.
         wanted: one for each of `problem.tensors()`.
+        underway: zeros, to be filled with gradients on their way: ``new_h``, ``new_c``, ``shares``
+            of ``native/recurrence.h``.
     """
     named = dict(zip(_names(problem), problem.tensors(), strict=True))
     found: dict[str, Tensor] = {}
@@ -204,6 +207,7 @@ def backward(
         sums = name.startswith(("h0", "c0", "restart")) or problem.lengths is not None
         like = named[name]
         found[name] = (_zeros if sums else _empty)(like, *like.shape)
+    filled = {**found, **(underway or {})}
     results = _saved_names(problem)
     given = {
         f"d_{name}": _array(grad)
@@ -218,7 +222,7 @@ def backward(
         **arrays,
         **{name: t.detach().numpy() for name, t in zip(results, saved, strict=True)},
         **given,
-        **{f"d_{name}": tensor.numpy() for name, tensor in found.items()},
+        **{f"d_{name}": tensor.numpy() for name, tensor in filled.items()},
     )
     return [found.get(name) for name in named]
 

@@ -6,6 +6,10 @@ and where the backward pass is to compute the forward pass again, it is the sing
 `loopwise.nn.operators`.
 """
 
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 import torch
 from torch import Tensor
 
@@ -18,6 +22,20 @@ from loopwise.nn.reference import Hidden, Scan, Weights
 from loopwise.nn.solver import solve
 from loopwise.nn.transforms import transforms_active
 
+Observer = Callable[[Problem, Scan], None]
+
+_observer: ContextVar[Observer | None] = ContextVar("loopwise_observer", default=None)
+
+
+@contextmanager
+def observed(observer: Observer) -> Generator[None]:
+    """Show `observer` every recurrence inside the ``with`` block, once it is solved."""
+    token = _observer.set(observer)
+    try:
+        yield
+    finally:
+        _observer.reset(token)
+
 
 def recurrence(problem: Problem) -> Scan:
     """Take one layer in one direction through a batch of sequences.
@@ -25,6 +43,14 @@ def recurrence(problem: Problem) -> Scan:
     Outputs, states and gates beyond a row's length are zero; the final state is the one at each
     row's end.
     """
+    scan = _solve_as_asked(problem)
+    observer = _observer.get()
+    if observer is not None:
+        observer(problem, scan)
+    return scan
+
+
+def _solve_as_asked(problem: Problem) -> Scan:
     device = problem.x.device
     if autocast_active(device) and problem.x.dtype != torch.float64:
         problem = _cast(problem, torch.get_autocast_dtype(device.type))

@@ -52,13 +52,13 @@ def run_rows(
     if lengths is not None:
         check_range(lengths, inputs[0].shape[0])
     if reverse:
-        inputs = [_turn(tensor, lengths) for tensor in inputs]
-        reset = None if reset is None else _restarts_in_reverse(reset, lengths)
+        inputs = [turn(tensor, lengths) for tensor in inputs]
+        reset = None if reset is None else restarts_in_reverse(reset, lengths)
     if lengths is None and reset is None:
         outputs, state = run(inputs, fixed, state)
     else:
         outputs, state = _run_ragged(run, inputs, fixed, state, restart, lengths, reset)
-    return [_turn(tensor, lengths) for tensor in outputs] if reverse else outputs, state
+    return [turn(tensor, lengths) for tensor in outputs] if reverse else outputs, state
 
 
 def check_range(lengths: Tensor, steps: int) -> None:
@@ -137,7 +137,7 @@ def _followed(state: State, whole: State) -> State:
     return map_state(lambda s, w: torch.cat((s, w[s.shape[0] :])), state, whole)
 
 
-def _turn(tensor: Tensor, lengths: Tensor | None) -> Tensor:
+def turn(tensor: Tensor, lengths: Tensor | None) -> Tensor:
     """Turn each row of [T, B, ...] round within its length; its own inverse."""
     if lengths is None:
         return tensor.flip(0)
@@ -147,9 +147,9 @@ def _turn(tensor: Tensor, lengths: Tensor | None) -> Tensor:
     return tensor.gather(0, _like(index, tensor).expand_as(tensor))
 
 
-def _restarts_in_reverse(reset: Tensor, lengths: Tensor | None) -> Tensor:
+def restarts_in_reverse(reset: Tensor, lengths: Tensor | None) -> Tensor:
     """A sequence that starts at t ends at t-1: there the reverse run starts anew."""
-    turned = _turn(reset, lengths)
+    turned = turn(reset, lengths)
     return torch.cat((torch.zeros_like(turned[:1]), turned[:-1]))
 
 
