@@ -60,9 +60,10 @@ class Section(BaseModel):
         if not isinstance(values, Mapping):
             return values
         given = dict(cast(Mapping[str, Any], values))
-        for name, field in cls.model_fields.items():
-            if isinstance(field.default, Section) and isinstance(given.get(name), Mapping):
-                given[name] = field.default._completing(given[name])
+        for name in cls.model_fields:
+            default, part = cls.default_table(name, given), given.get(name, {})
+            if default is not None and isinstance(part, Mapping):
+                given[name] = default._completing(cast(Mapping[str, Any], part))
         return given
 
     @field_validator("*", mode="before")
@@ -86,6 +87,17 @@ class Section(BaseModel):
                     f"{_toml(field.default)}"
                 )
         return value
+
+    @classmethod
+    def default_table(cls, name: str, given: Mapping[str, Any]) -> "Section | None":
+        """What completes the table `name` of this configuration; None if that is no table.
+
+        Args:
+            name: of the field.
+            given: all that is given, not validated yet, for defaults that depend on it.
+        """
+        default = cls.model_fields[name].default
+        return default if isinstance(default, Section) else None
 
     @classmethod
     def load(cls, file: str | Path | None = None, overrides: Sequence[str] = ()) -> Self:

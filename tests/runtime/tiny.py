@@ -6,7 +6,7 @@ from loopwise.codec.text import ByteCodec, CharCodec, WordCodec
 from loopwise.runtime.bundle import Bundle
 from loopwise.runtime.description import parse_description
 from loopwise.runtime.language_model import LoadedLanguageModel
-from loopwise.runtime.modules import LanguageModel
+from loopwise.runtime.modules import Model
 
 CELLS = ("rnn", "lstm", "gru")
 CODECS = {
@@ -51,7 +51,7 @@ def draw(shapes, seed=0, dtype=np.float32, scale=1.0):
 
 def language_model(*layers, vocabulary=7, tied=False, seed=0, dtype=np.float64):
     described = parse_description(description(*layers, vocabulary=vocabulary, tied=tied))
-    return LanguageModel(described, draw(described.tensor_shapes(), seed, dtype))
+    return Model(described, draw(described.tensor_shapes(), seed, dtype))
 
 
 def bundle(codec="bytes", cell="lstm", seed=0, dtype=np.float64):

@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from loopwise.config import Section, nearest
-from loopwise.errors import ConfigError
+from loopwise.errors import ConfigError, DataError
 from loopwise.tasks.layers.config import LayersConfig
 from loopwise.train.config import TaskConfig, TrainConfig
 
@@ -54,6 +54,13 @@ class DataConfig(Section):
     def from_stdin(self) -> bool:
         """Whether a part of the text is standard input."""
         return "-" in self.train + self.valid
+
+    def require_files(self) -> None:
+        """Raise DataError unless the whole text is in files, so that it can be read again."""
+        if not self.train or self.from_stdin:
+            raise DataError(
+                "the text of this run was no file, but given from Python or standard input"
+            )
 
     def absolute(self) -> "DataConfig":
         """The same with absolute paths, so that a run can be continued from any folder."""
