@@ -72,7 +72,7 @@ class CopyConfig(SyntheticConfig):
 
     task: Name = Field(default="copy", description="what this configuration is for")
     model: ModelConfig = ModelConfig(cell="gru", hidden_size=128, chrono=100)
-    train: TrainConfig = TrainConfig(epochs=30, lr=5e-3)
+    train: TrainConfig = TrainConfig(epochs=50, lr=5e-3)
 
 
 class ParityConfig(SyntheticConfig):
