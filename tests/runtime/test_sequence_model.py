@@ -8,28 +8,14 @@ import pytest
 
 from loopwise.errors import BundleError, ConfigError, DataError
 from loopwise.runtime import loaded as loaded_module
-from loopwise.runtime.bundle import Bundle, write_bundle
+from loopwise.runtime.bundle import write_bundle
 from loopwise.runtime.description import parse_description
 from loopwise.runtime.load import load
 from loopwise.runtime.sequence_model import LoadedSequenceModel
 from loopwise.runtime.steps import NumpySteps
-from runtime.tiny import CELLS, bundle, draw, layer
+from runtime.tiny import CELLS, bundle, sequence_description, sequence_model
 
-ENDS = {
-    "numbers": {"inputs": "numbers", "input_size": 3, "embedding_size": 0, "outputs": "numbers"},
-    "symbols": {"inputs": "symbols", "input_size": 5, "embedding_size": 3, "outputs": "classes"},
-}
-
-
-def description(kind="numbers", cell="lstm"):
-    layers = [layer(cell, learn_initial_state=True), layer(cell, input_size=4)]
-    return {"kind": "sequence-model", **ENDS[kind], "layers": layers, "output_size": 2}
-
-
-def made(kind="numbers", cell="lstm", **changes) -> LoadedSequenceModel:
-    described = description(kind, cell)
-    tensors = draw(parse_description(described).tensor_shapes())
-    return LoadedSequenceModel(Bundle("sequence-model", described, {}, tensors, {}, **changes))
+KINDS = ("numbers", "symbols")
 
 
 def inputs(kind, steps=9, rows=3):
@@ -40,9 +26,9 @@ def inputs(kind, steps=9, rows=3):
 
 
 @pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize("kind", ENDS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_streams_chunks_and_whole_sequences_agree(kind, cell, monkeypatch):
-    model, x = made(kind, cell), inputs(kind)
+    model, x = sequence_model(kind, cell), inputs(kind)
     whole = model.run(x)
     assert whole.shape == (9, 3, 2)
     np.testing.assert_array_equal(model.run(x, 4), whole[-4:])
@@ -61,23 +47,23 @@ def test_streams_chunks_and_whole_sequences_agree(kind, cell, monkeypatch):
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
-@pytest.mark.parametrize("kind", ENDS)
+@pytest.mark.parametrize("kind", KINDS)
 def test_lower_precisions_are_near(kind, dtype):
     x = inputs(kind)
-    model = made(kind, dtype=dtype)
-    exact, near = made(kind).run(x), model.run(x)
+    model = sequence_model(kind, dtype=dtype)
+    exact, near = sequence_model(kind).run(x), model.run(x)
     assert 0 < np.abs(near - exact).mean() < 0.1
     np.testing.assert_allclose(model.stream().push(x[:, 1]), near[:, 1], rtol=1e-5, atol=1e-5)
 
 
 def test_long_sequences_are_read_in_pieces():
-    model, x = made(), inputs("numbers", steps=1000, rows=2)
+    model, x = sequence_model(), inputs("numbers", steps=1000, rows=2)
     np.testing.assert_allclose(model.run(x)[-1, 1], model.stream().feed(x[:, 1]), atol=1e-5)
     np.testing.assert_array_equal(model.run(x, 700), model.run(x)[300:])
 
 
 def test_a_file_holds_the_same_model(tmp_path):
-    model = made("symbols")
+    model = sequence_model("symbols")
     model.save(tmp_path / "b.safetensors")
     again = load(tmp_path / "b.safetensors")
     assert isinstance(again, LoadedSequenceModel)
@@ -99,19 +85,19 @@ def test_a_file_holds_the_same_model(tmp_path):
 )
 def test_what_the_model_does_not_read_is_told(kind, x, message):
     with pytest.raises(DataError, match=message):
-        made(kind).run(x)
+        sequence_model(kind).run(x)
 
 
 def test_a_type_that_is_not_there_is_told():
     with pytest.raises(ConfigError, match="float16"):
-        made().stream(dtype="float16")
+        sequence_model().stream(dtype="float16")
 
 
 def test_tensors_follow_from_the_description():
-    shapes = parse_description(description("symbols")).tensor_shapes()
+    shapes = parse_description(sequence_description("symbols")).tensor_shapes()
     assert shapes["embedding.weight"] == (5, 3)
     assert (shapes["head.weight"], shapes["head.bias"]) == ((2, 4), (2,))
-    assert "embedding.weight" not in parse_description(description()).tensor_shapes()
+    assert "embedding.weight" not in parse_description(sequence_description()).tensor_shapes()
 
 
 WRONG = {
@@ -131,7 +117,7 @@ WRONG = {
     ids=str,
 )
 def test_wrong_descriptions_are_refused(path, value):
-    broken = copy.deepcopy(description())
+    broken = copy.deepcopy(sequence_description())
     inner = broken
     for key in path[:-1]:
         inner = inner[key]
@@ -142,11 +128,11 @@ def test_wrong_descriptions_are_refused(path, value):
 
 def test_symbols_need_features():
     with pytest.raises(BundleError, match="embedding_size: 0, the inputs are symbols"):
-        parse_description({**description("symbols"), "embedding_size": 0})
+        parse_description({**sequence_description("symbols"), "embedding_size": 0})
 
 
 @pytest.mark.parametrize(
-    ("given", "task"), [(bundle(), "sequence-model"), (made().bundle, "language-model")]
+    ("given", "task"), [(bundle(), "sequence-model"), (sequence_model().bundle, "language-model")]
 )
 def test_a_task_and_a_model_that_do_not_fit_are_refused(given, task, tmp_path):
     write_bundle(tmp_path / "b", dataclasses.replace(given, task=task))

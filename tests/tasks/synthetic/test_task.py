@@ -146,7 +146,11 @@ def test_processes_draw_their_own_sequences_for_equal_models():
     ("name", "settings", "least"),
     [
         ("adding", ["data.length=8", "train.epochs=12"], 0.8),
-        ("copy", ["data.length=1", "train.epochs=8"], 0.1),  # the slowest to be learned
+        (
+            "copy",
+            ["data.length=1", "model.chrono=20", "train.lr=0.02", "train.epochs=8"],
+            0.1,
+        ),  # the slowest to be learned
         ("parity", ["data.length=12", "train.epochs=4"], 0.95),
         ("delayed-recall", ["data.length=8", "train.epochs=4"], 0.95),
     ],
