@@ -1,14 +1,14 @@
 """Configuration: TOML and overrides to values, back again, and what a mistake is told."""
 
 import tomllib
-from typing import Literal
+from typing import Annotated, Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import Field
 
-from loopwise.config import Section
+from loopwise.config import ActsWith, Section
 from loopwise.errors import ConfigError
 from loopwise.tasks.lm.config import DataConfig, LMConfig, LMTrainConfig, ModelConfig
 
@@ -271,3 +271,25 @@ def test_settings_in_one_row_find_their_table():
 def test_wrong_settings(settings, message):
     with pytest.raises(ConfigError, match=f"LanguageModel: {message}"):
         LMConfig.from_settings(**settings)
+
+
+class Cake(Section):
+    flour: str = "wheat"
+    yeast: Annotated[int, ActsWith("flour", ("wheat",))] = 0
+    sugar: int = 1
+
+
+class Feast(Section):
+    cake: Cake = Cake(yeast=3, sugar=5)
+
+
+def test_a_table_given_in_part_keeps_the_defaults_of_its_configuration():
+    assert Feast.load() == Feast.parse({"cake": {}}) == Feast()
+    assert Feast.load(overrides=["cake.sugar=2"]).cake == Cake(yeast=3, sugar=2)
+    assert Feast.parse({"cake": Cake(sugar=9)}).cake == Cake(sugar=9)
+
+
+def test_a_default_that_would_do_nothing_beside_what_is_given_is_left_out():
+    assert Feast.load(overrides=["cake.flour=rye"]).cake == Cake(flour="rye", sugar=5)
+    with pytest.raises(ConfigError, match=r"cake\.yeast: an option of flour wheat"):
+        Feast.load(overrides=["cake.flour=rye", "cake.yeast=3"])

@@ -5,7 +5,9 @@ import sys
 
 import pytest
 
-from runtime.tiny import loaded
+from loopwise.runs import Run
+from loopwise.tasks.synthetic.config import CONFIGS
+from runtime.tiny import loaded, sequence_model
 
 HEAVY = """
 import sys
@@ -38,16 +40,26 @@ def bundle(tmp_path_factory) -> str:
     return str(path)
 
 
+@pytest.fixture
+def run(tmp_path) -> str:
+    """A run of a synthetic task, as training would have left it."""
+    config = CONFIGS["adding"].load(None, ["data.length=4", "data.valid_sequences=9"])
+    run = Run.create(tmp_path / "run")
+    run.write_config(config.to_toml())
+    sequence_model(input_size=2, output_size=1).save(run.bundle_path)
+    return str(run.path)
+
+
 def test_importing_loopwise_imports_nothing_heavy():
     code = "import sys, loopwise; dir(loopwise)\nassert 'numpy' not in sys.modules\n"
     done = python(code + HEAVY)
     assert done.returncode == 0, done.stderr
 
 
-def test_commands_that_run_a_bundle_import_nothing_heavy(bundle, tmp_path):
+def test_commands_that_run_a_bundle_import_nothing_heavy(bundle, run, tmp_path):
     text = tmp_path / "a.txt"
     text.write_text("a line\n")
-    copy, low = (str(tmp_path / f"{name}.safetensors") for name in "cl")
+    copy, low, other = (str(tmp_path / f"{name}.safetensors") for name in "clo")
     commands = [
         ["--help"],
         ["--version"],
@@ -60,6 +72,10 @@ def test_commands_that_run_a_bundle_import_nothing_heavy(bundle, tmp_path):
         ["evaluate", bundle, str(text), "--json", "--cache", "5"],
         ["export", bundle, copy],
         ["export", bundle, low, "--dtype", "int8", "--limit", "9", "--measure-on", str(text)],
+        ["train", "adding", "--help"],
+        ["config", "delayed-recall"],
+        ["evaluate", run],
+        ["export", run, other, "--dtype", "int8", "--limit", "9"],
     ]
     code = CALL + f"for command in {commands!r}:\n    call(*command)\n"
     done = python(code + HEAVY)
@@ -116,6 +132,7 @@ def test_an_absent_package_names_the_extra(absent, statement, message):
             ["train", "lm", "--out", "OUT", "--data", "TEXT", "--set", "data.unit=bpe"],
             "text",
         ),
+        ("torch", ["train", "adding", "--out", "OUT"], "train"),
         ("torch", ["evaluate", "BUNDLE", "TEXT", "--dynamic"], "train"),
     ],
 )

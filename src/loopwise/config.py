@@ -2,7 +2,8 @@
 
 A configuration is a frozen pydantic model (`Section`) whose fields carry a default and a
 description. It is read from a TOML file and from overrides, written back with its descriptions
-as comments, and every unknown key is an error that names the nearest known one.
+as comments, and every unknown key is an error that names the nearest known one. A table that is
+given in part keeps the defaults that the configuration has for it.
 """
 
 import difflib
@@ -13,7 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 
 from loopwise.errors import ConfigError
@@ -45,6 +53,19 @@ class Section(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _tables_keep_their_defaults(cls, values: Any) -> Any:
+        # pydantic would complete a table from its own class, whatever its default is here
+        if not isinstance(values, Mapping):
+            return values
+        given = dict(cast(Mapping[str, Any], values))
+        for name in cls.model_fields:
+            default, part = cls.default_table(name, given), given.get(name, {})
+            if default is not None and isinstance(part, Mapping):
+                given[name] = default._completing(cast(Mapping[str, Any], part))
+        return given
+
     @field_validator("*", mode="before")
     @classmethod
     def _boolean_is_no_number(cls, value: Any, info: ValidationInfo) -> Any:
@@ -66,6 +87,17 @@ class Section(BaseModel):
                     f"{_toml(field.default)}"
                 )
         return value
+
+    @classmethod
+    def default_table(cls, name: str, given: Mapping[str, Any]) -> "Section | None":
+        """What completes the table `name` of this configuration; None if that is no table.
+
+        Args:
+            name: of the field.
+            given: all that is given, not validated yet, for defaults that depend on it.
+        """
+        default = cls.model_fields[name].default
+        return default if isinstance(default, Section) else None
 
     @classmethod
     def load(cls, file: str | Path | None = None, overrides: Sequence[str] = ()) -> Self:
@@ -102,6 +134,16 @@ class Section(BaseModel):
             for key in _known_keys(type(self))
         }
         return {key: (_toml(a), _toml(b)) for key, (a, b) in values.items() if a != b}
+
+    def _completing(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """`given`, and of the values here those that are not in it and act beside it."""
+        fields = type(self).model_fields
+        values = {**{name: getattr(self, name) for name in fields}, **given}
+
+        def acts(name: str) -> bool:
+            return all(values.get(n.option) in n.values for n in _conditions(fields[name]))
+
+        return {name: value for name, value in values.items() if name in given or acts(name)}
 
 
 def nearest(word: str, allowed: Sequence[str]) -> str:

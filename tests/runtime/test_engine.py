@@ -13,7 +13,7 @@ from loopwise import engine
 from loopwise.codec.corpus import Source
 from loopwise.errors import ConfigError, DataError
 from loopwise.export.precision import lower
-from loopwise.runtime import language_model, steps
+from loopwise.runtime import loaded, steps
 from loopwise.runtime.bundle import Bundle
 from loopwise.runtime.cache import NeuralCache
 from loopwise.runtime.description import parse_description
@@ -43,7 +43,7 @@ def single(cell="lstm", **options):
 
 def in_numpy(model, ids, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(language_model, "engine_takes", lambda *_: False)
+        patch.setattr(loaded, "engine_takes", lambda *_: False)
         stream = model.stream()
         assert isinstance(stream._steps, steps.NumpySteps)
         return stream.push(ids)
@@ -133,7 +133,7 @@ def test_scores_of_a_lower_precision_are_those_of_its_streams(dtype, monkeypatch
     cached = model.score_source(Source("text", texts[0]), cache=NeuralCache(interpolation=0))
     assert cached.nats == pytest.approx(score.nats, rel=1e-3)
     with monkeypatch.context() as patch:  # without the engine: the rounded weights in float32
-        patch.setattr(language_model, "engine_takes", lambda *_: False)
+        patch.setattr(loaded, "engine_takes", lambda *_: False)
         assert isinstance(model.stream()._steps, steps.NumpySteps)
         assert model.score(texts[0]) == pytest.approx([-score.nats], rel=1e-3)
         with pytest.raises(ConfigError, match=r"needs the native engine"):

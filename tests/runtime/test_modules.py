@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from loopwise.errors import DataError
 from loopwise.runtime.description import parse_description
-from loopwise.runtime.modules import LanguageModel
+from loopwise.runtime.modules import Model
 from runtime.tiny import CELLS, description, draw, language_model, layer
 
 T, B = 9, 3
@@ -55,7 +55,7 @@ def test_empty_chunk_changes_nothing():
     state = model.initial_state(B)
     y, after = model.hidden(np.zeros((0, B), int), state)
     assert y.shape == (0, B, 4)
-    assert model.logits(y).shape == (0, B, 7)
+    assert model.outputs(y).shape == (0, B, 7)
     assert_states_close(after, state)
 
 
@@ -76,7 +76,7 @@ def test_logits_are_a_product_and_a_bias(tied):
     weight = tensors["embedding.weight" if tied else "head.weight"]
     h = draw({"h": (T, B, 4)}, 3, np.float64)["h"]
     expected = np.einsum("tbs,vs->tbv", h, weight) + tensors["head.bias"]
-    np.testing.assert_allclose(LanguageModel(described, tensors).logits(h), expected, rtol=1e-12)
+    np.testing.assert_allclose(Model(described, tensors).outputs(h), expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("wrong", [-1, 7])
@@ -91,4 +91,4 @@ def test_id_outside_the_vocabulary(wrong):
 )
 def test_precision_follows_the_weights(stored, computed):
     model = language_model(layer("lstm"), dtype=stored)
-    assert model.logits(model.hidden(IDS, model.initial_state(B))[0]).dtype == computed
+    assert model.outputs(model.hidden(IDS, model.initial_state(B))[0]).dtype == computed

@@ -6,7 +6,8 @@ from loopwise.codec.text import ByteCodec, CharCodec, WordCodec
 from loopwise.runtime.bundle import Bundle
 from loopwise.runtime.description import parse_description
 from loopwise.runtime.language_model import LoadedLanguageModel
-from loopwise.runtime.modules import LanguageModel
+from loopwise.runtime.modules import Model
+from loopwise.runtime.sequence_model import LoadedSequenceModel
 
 CELLS = ("rnn", "lstm", "gru")
 CODECS = {
@@ -51,7 +52,7 @@ def draw(shapes, seed=0, dtype=np.float32, scale=1.0):
 
 def language_model(*layers, vocabulary=7, tied=False, seed=0, dtype=np.float64):
     described = parse_description(description(*layers, vocabulary=vocabulary, tied=tied))
-    return LanguageModel(described, draw(described.tensor_shapes(), seed, dtype))
+    return Model(described, draw(described.tensor_shapes(), seed, dtype))
 
 
 def bundle(codec="bytes", cell="lstm", seed=0, dtype=np.float64):
@@ -68,3 +69,22 @@ def bundle(codec="bytes", cell="lstm", seed=0, dtype=np.float64):
 
 def loaded(codec="bytes", cell="lstm", seed=0, dtype=np.float64):
     return LoadedLanguageModel(bundle(codec, cell, seed, dtype))
+
+
+def sequence_description(kind="numbers", cell="lstm", **changes):
+    """Numbers [3] in and out, or 5 symbols and classes, through two layers."""
+    ends = {
+        "numbers": {"inputs": "numbers", "input_size": 3, "embedding_size": 0},
+        "symbols": {"inputs": "symbols", "input_size": 5, "embedding_size": 3},
+    }[kind]
+    outputs = "numbers" if kind == "numbers" else "classes"
+    described = {"kind": "sequence-model", **ends, "outputs": outputs, "output_size": 2, **changes}
+    size = described["embedding_size"] or described["input_size"]
+    first = layer(cell, input_size=size, learn_initial_state=True)
+    return {"layers": [first, layer(cell, input_size=4)], **described}
+
+
+def sequence_model(kind="numbers", cell="lstm", dtype="float32", **changes):
+    described = sequence_description(kind, cell, **changes)
+    tensors = draw(parse_description(described).tensor_shapes())
+    return LoadedSequenceModel(Bundle("sequence-model", described, {}, tensors, {}, dtype))

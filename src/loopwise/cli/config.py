@@ -1,14 +1,15 @@
 """``loopwise config``: the options of a task, with their defaults."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from loopwise.cli.options import ConfigFile, Settings
+from loopwise.tasks.registry import TaskName, config_class
 
 
 def config(
-    task: Annotated[Literal["lm"], typer.Argument(help="The task.")],
+    task: Annotated[TaskName, typer.Argument(help="The task.")],
     file: ConfigFile = None,
     settings: Settings = None,
 ) -> None:
@@ -17,6 +18,4 @@ def config(
     The output is a TOML file with comments: save it, change it, and give it to `loopwise train`
     as --config. With --config or --set it shows what they would amount to.
     """
-    from loopwise.tasks.lm.config import LMConfig
-
-    print(LMConfig.load(file, settings or []).to_toml(), end="")
+    print(config_class(task).load(file, settings or []).to_toml(), end="")

@@ -1,4 +1,4 @@
-"""``loopwise evaluate``: how well a model predicts files."""
+"""``loopwise evaluate``: how well a model predicts files, or does its task."""
 
 import json
 from typing import TYPE_CHECKING, Annotated, Any
@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from loopwise.cli.model import open_model_before
-from loopwise.cli.options import Files, Json, Model
+from loopwise.cli.options import Json, Model
+from loopwise.cli.sequences import evaluate_sequences
 from loopwise.errors import ConfigError, missing_extra
 
 if TYPE_CHECKING:
     from loopwise.codec.metrics import TextScore
+    from loopwise.runtime.cache import NeuralCache
+    from loopwise.runtime.language_model import LoadedLanguageModel
 
 
 UNKNOWN_NOTE = (
@@ -21,7 +24,13 @@ UNKNOWN_NOTE = (
 
 def evaluate(
     model: Model,
-    files: Files,
+    files: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="FILE...",
+            help="For a language model: files, folders, globs, .gz, or - for standard input.",
+        ),
+    ] = None,
     cache: Annotated[
         int, typer.Option("--cache", metavar="N", help="Neural cache over the last N tokens.")
     ] = 0,
@@ -43,17 +52,26 @@ def evaluate(
             help="Pull of --dynamic back to the trained weights, per step.  [default: 0.0]"
         ),
     ] = None,
+    sequences: Annotated[
+        int | None,
+        typer.Option(help="For a synthetic task: how many to draw.  [default: 1000]", min=1),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="For a synthetic task: which to draw.  [default: 1]", min=0),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Perplexity and bits per character of files.
+    """Perplexity of files, or the loss of a synthetic task.
 
     Each file is read as one text from its first to its last token. Bits per character and byte can
     be compared between models of any unit, where no token is unknown; perplexity is per token.
+    A run of a synthetic task takes no files: its sequences are drawn anew.
     """
-    from loopwise.codec.corpus import read_sources
-    from loopwise.codec.metrics import TextScore
     from loopwise.runtime.cache import NeuralCache
+    from loopwise.runtime.language_model import LoadedLanguageModel
 
+    files = files or []
     if dynamic and cache:
         raise ConfigError("--dynamic and --cache cannot be combined: give one of them")
     caching = _given(theta=cache_theta, interpolation=cache_weight)
@@ -63,9 +81,32 @@ def evaluate(
     if learning and not dynamic:
         raise ConfigError("--dynamic-lr and --dynamic-decay need --dynamic: give it as well")
     loaded = open_model_before(files, model, "evaluate")
+    drawing = _given(sequences=sequences, seed=seed)
+    if not isinstance(loaded, LoadedLanguageModel):
+        if files or cache or dynamic:
+            raise ConfigError(f"{model}: no language model: it takes no FILE, --cache or --dynamic")
+        evaluate_sequences(model, loaded, as_json, **drawing)
+        return
+    if drawing:
+        raise ConfigError(f"{model}: a language model: --sequences and --seed are not for it")
+    if not files:
+        raise ConfigError(f"{model}: a language model: give FILE..., the text to evaluate it on")
     memory = NeuralCache(cache, **caching) if cache else None
+    _evaluate_text(loaded, files, memory, learning if dynamic else None, as_json)
+
+
+def _evaluate_text(
+    loaded: "LoadedLanguageModel",
+    files: list[str],
+    memory: "NeuralCache | None",
+    learning: dict[str, Any] | None,
+    as_json: bool,
+) -> None:
+    from loopwise.codec.corpus import read_sources
+    from loopwise.codec.metrics import TextScore
+
     sources = read_sources(files)
-    if dynamic:
+    if learning is not None:
         try:
             from loopwise.tasks.lm.dynamic import DynamicEvaluation
         except ModuleNotFoundError as error:
@@ -82,7 +123,7 @@ def evaluate(
         _print_table([*scores, ("total", total)] if len(scores) > 1 else scores)
 
 
-def _given(**options: float | None) -> dict[str, Any]:
+def _given(**options: Any) -> dict[str, Any]:
     """Without those that were left out, whose defaults are known elsewhere."""
     return {name: value for name, value in options.items() if value is not None}
 

@@ -70,6 +70,8 @@ def _lower(
     from loopwise.export.precision import LIMIT, lower, require_lower
 
     require_lower(bundle, dtype)
+    if measure_on and bundle.task != "language-model":
+        raise ConfigError("--measure-on PATH: the text is for language models; leave it out")
     sample = _sample(model, measure_on, dtype, limit)
     lowered = lower(bundle, dtype, sample, LIMIT if limit is None else limit)
     if sample is not None:
@@ -78,9 +80,11 @@ def _lower(
 
 
 def _sample(model: Path, measure_on: list[str], dtype: str, limit: float | None) -> "Sample | None":
-    from loopwise.tasks.lm.sample import sample_of_files, sample_of_run
+    from loopwise.tasks.registry import sample_of_run
 
     if measure_on:
+        from loopwise.tasks.lm.sample import sample_of_files
+
         return sample_of_files(measure_on)
     try:
         return sample_of_run(model)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from loopwise.cli.model import open_model
+from loopwise.cli.model import open_language_model
 from loopwise.cli.options import Model
 from loopwise.codec.sampling import LENGTH, Sampling
 from loopwise.errors import DataError
@@ -34,7 +34,7 @@ def generate(
     Prints the prompt and what the model makes of it. Without a prompt it begins a text. At
     temperature 0, --top-k, --top-p and --seed change nothing.
     """
-    loaded = open_model(model)
+    loaded = open_language_model(model)
     _require_known(loaded.codec, prompt)
     pieces = loaded.generate_pieces(
         prompt,

@@ -5,14 +5,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from loopwise.errors import BundleError, FileError, RunError
+from loopwise.errors import BundleError, ConfigError, FileError, RunError
 from loopwise.runs import Run
 
 if TYPE_CHECKING:
     from loopwise.runtime.language_model import LoadedLanguageModel
+    from loopwise.runtime.load import Loaded
 
 
-def open_model(path: Path) -> "LoadedLanguageModel":
+def open_model(path: Path) -> "Loaded":
     """Load a bundle, or the best model of a run.
 
     Raises:
@@ -30,7 +31,22 @@ def open_model(path: Path) -> "LoadedLanguageModel":
     return load(path)
 
 
-def open_model_before(files: Sequence[str], path: Path, command: str) -> "LoadedLanguageModel":
+def open_language_model(path: Path, model: "Loaded | None" = None) -> "LoadedLanguageModel":
+    """`open_model` for what only a language model does; `model` is at `path`, if open already.
+
+    Raises:
+        FileError: as `open_model`.
+        ConfigError: a model of another kind.
+    """
+    from loopwise.runtime.language_model import LoadedLanguageModel
+
+    loaded = open_model(path) if model is None else model
+    if not isinstance(loaded, LoadedLanguageModel):
+        raise ConfigError(f"{path}: no language model, but one of the task {loaded.bundle.task!r}")
+    return loaded
+
+
+def open_model_before(files: Sequence[str], path: Path, command: str) -> "Loaded":
     """`open_model` for a `command` that takes `files` after the model, and notices a swap.
 
     Raises:

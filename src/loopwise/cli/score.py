@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from loopwise.cli.model import open_model_before
+from loopwise.cli.model import open_language_model, open_model_before
 from loopwise.cli.options import Json, Model
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def score(
     """
     from loopwise.codec.corpus import read_sources
 
-    loaded = open_model_before([file], model, "score")
+    loaded = open_language_model(model, open_model_before([file], model, "score"))
     lines = [line for source in read_sources([file]) for line in _lines(source, loaded.codec)]
     if tokens:
         _print_tokens(loaded, lines, as_json)

@@ -31,13 +31,13 @@ class Codec(Protocol):
         ...
 
 
-def to_bundle(task: str, model: Described, codec: Codec, info: dict[str, Any]) -> Bundle:
+def to_bundle(task: str, model: Described, codec: Codec | None, info: dict[str, Any]) -> Bundle:
     """Pack a model as deployment reads it.
 
     Args:
         task: the kind of sequence work, such as ``"language-model"``.
         model: the trained model; its tensors are copied, as float32.
-        codec: its codec.
+        codec: its codec; None where none stands between.
         info: anything that JSON can hold; the version and the date are added, and numbers that
             are not finite become null.
 
@@ -54,7 +54,8 @@ def to_bundle(task: str, model: Described, codec: Codec, info: dict[str, Any]) -
     }
     # Through JSON, so that what is in memory equals what a file gives back.
     description = json.loads(json.dumps(dataclasses.asdict(model.description)))
-    return Bundle(task, description, codec.to_json(), tensors, _jsonable({**made, **info}))
+    coded = {} if codec is None else codec.to_json()
+    return Bundle(task, description, coded, tensors, _jsonable({**made, **info}))
 
 
 def _jsonable(value: Any) -> Any:

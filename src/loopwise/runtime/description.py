@@ -1,8 +1,8 @@
 """What a model is: typed values from the JSON in a bundle, and the tensors that follow."""
 
 import json
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, Self, TypeAlias, TypeVar
 
 import pydantic
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError, model_validator
@@ -99,32 +99,90 @@ class LanguageModelDescription:
 
     def tensor_shapes(self) -> Shapes:
         """Every tensor of the model with its shape."""
-        shapes: Shapes = {"embedding.weight": (self.vocabulary, self.embedding_size)}
-        for n, layer in enumerate(self.layers):
-            shapes |= {f"layers.{n}.{k}": shape for k, shape in layer.tensor_shapes().items()}
-        if not self.tied:
-            shapes["head.weight"] = (self.vocabulary, self.layers[-1].output_size)
-        shapes["head.bias"] = (self.vocabulary,)
-        return shapes
+        table: Shapes = {"embedding.weight": (self.vocabulary, self.embedding_size)}
+        head = _head_shapes(self.vocabulary, self.layers)
+        if self.tied:
+            del head["head.weight"]
+        return table | _layer_shapes(self.layers) | head
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        size = self.embedding_size
-        for n, layer in enumerate(self.layers):
-            if layer.input_size != size:
-                raise ValueError(f"layers.{n}.input_size: {layer.input_size}, the input has {size}")
-            size = layer.output_size
+        size = _require_chain(self.layers, self.embedding_size)
         if self.tied and size != self.embedding_size:
             raise ValueError(f"tied: output size {size}, embedding size {self.embedding_size}")
         return self
 
 
-_KINDS: dict[str, TypeAdapter[LanguageModelDescription]] = {
-    "language-model": TypeAdapter(LanguageModelDescription)
+@dataclass(frozen=True, config=_STRICT)
+class SequenceModelDescription:
+    """Numbers or symbols in, recurrent layers over each other, a linear head at every step.
+
+    Attributes:
+        kind: always ``"sequence-model"``.
+        inputs: what a step reads: ``"numbers"``, or ``"symbols"`` as ids.
+        input_size: numbers of a step, or how many symbols there are.
+        embedding_size: features of a symbol, at least 1; 0 for numbers, which go in as they are.
+        layers: from the input upwards, at least one.
+        outputs: what a step puts out: ``"numbers"``, or the logits of ``"classes"``.
+        output_size: numbers of a step, or how many classes there are.
+    """
+
+    kind: Literal["sequence-model"]
+    inputs: Literal["numbers", "symbols"]
+    input_size: _Size
+    embedding_size: Annotated[int, Field(ge=0, lt=2**31)]
+    layers: Annotated[tuple[LayerDescription, ...], Field(min_length=1)]
+    outputs: Literal["numbers", "classes"]
+    output_size: _Size
+
+    def tensor_shapes(self) -> Shapes:
+        """Every tensor of the model with its shape."""
+        table: Shapes = {}
+        if self.inputs == "symbols":
+            table["embedding.weight"] = (self.input_size, self.embedding_size)
+        head = _head_shapes(self.output_size, self.layers)
+        return table | _layer_shapes(self.layers) | head
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.embedding_size > 0) != (self.inputs == "symbols"):
+            raise ValueError(f"embedding_size: {self.embedding_size}, the inputs are {self.inputs}")
+        _require_chain(self.layers, self.embedding_size or self.input_size)
+        return self
+
+
+Description: TypeAlias = LanguageModelDescription | SequenceModelDescription
+D = TypeVar("D", LanguageModelDescription, SequenceModelDescription)
+
+
+def _layer_shapes(layers: Sequence[LayerDescription]) -> Shapes:
+    return {
+        f"layers.{n}.{name}": shape
+        for n, layer in enumerate(layers)
+        for name, shape in layer.tensor_shapes().items()
+    }
+
+
+def _head_shapes(size: int, layers: Sequence[LayerDescription]) -> Shapes:
+    return {"head.weight": (size, layers[-1].output_size), "head.bias": (size,)}
+
+
+def _require_chain(layers: Sequence[LayerDescription], size: int) -> int:
+    """Check that each layer takes what the one below puts out; returns what the last puts out."""
+    for n, layer in enumerate(layers):
+        if layer.input_size != size:
+            raise ValueError(f"layers.{n}.input_size: {layer.input_size}, the input has {size}")
+        size = layer.output_size
+    return size
+
+
+_KINDS: dict[str, TypeAdapter[Any]] = {
+    "language-model": TypeAdapter(LanguageModelDescription),
+    "sequence-model": TypeAdapter(SequenceModelDescription),
 }
 
 
-def parse_description(description: Mapping[str, Any]) -> LanguageModelDescription:
+def parse_description(description: Mapping[str, Any]) -> Description:
     """Check a model description and give it types.
 
     Args:
@@ -141,6 +199,14 @@ def parse_description(description: Mapping[str, Any]) -> LanguageModelDescriptio
         return _KINDS[kind].validate_json(json.dumps(description))
     except ValidationError as error:
         raise BundleError(_message(error)) from None
+
+
+def parse_as(kind: type[D], description: Mapping[str, Any]) -> D:
+    """`parse_description` for a model of one kind; raises BundleError, too, if it is another."""
+    parsed = parse_description(description)
+    if not isinstance(parsed, kind):
+        raise BundleError(f"model.kind is {parsed.kind!r}: not the kind of model expected here")
+    return parsed
 
 
 def _message(error: pydantic.ValidationError) -> str:

@@ -1,11 +1,9 @@
 """A trained language model as its users hold it: stream, generate, score."""
 
 import math
-import os
 from collections.abc import Iterator
-from typing import Any, Unpack
+from typing import Unpack
 
-from loopwise import engine
 from loopwise.codec.corpus import Source
 from loopwise.codec.metrics import TextScore, perplexity
 from loopwise.codec.numbers import is_integer
@@ -14,34 +12,29 @@ from loopwise.codec.strings import Text, Texts, list_texts, require_text
 from loopwise.codec.text import TextCodec, codec_from_json
 from loopwise.errors import BundleError, ConfigError, DataError
 from loopwise.runtime import scoring
-from loopwise.runtime.bundle import Bundle, write_bundle
+from loopwise.runtime.bundle import Bundle
 from loopwise.runtime.cache import NeuralCache
-from loopwise.runtime.description import parse_description
+from loopwise.runtime.description import LanguageModelDescription, parse_as
 from loopwise.runtime.generation import sample_pieces, until
-from loopwise.runtime.modules import Ids, LanguageModel
-from loopwise.runtime.native import PackedLanguageModel, engine_takes, pack_language_model
-from loopwise.runtime.precision import require_precision
-from loopwise.runtime.scoring import Reader, TokenScore
-from loopwise.runtime.steps import NumpySteps, Steps
-from loopwise.runtime.stream import Stream, TokenIds, require_streams
+from loopwise.runtime.loaded import LoadedModel
+from loopwise.runtime.modules import Ids
+from loopwise.runtime.scoring import TokenScore
+from loopwise.runtime.stream import TokenIds
 
 
-class LoadedLanguageModel:
-    """A language model with its codec. It holds no state: every call and every stream has its own.
-
-    The engine computes in the bundle's precision. Where it does not run, and with a cache, NumPy
-    computes in float32 with weights that are rounded to it.
+class LoadedLanguageModel(LoadedModel):
+    """A language model with its codec; its streams read token ids and put out logits.
 
     Args:
         bundle: of the task ``"language-model"``.
 
     Raises:
-        BundleError: a codec that is not valid or does not fit the model.
+        BundleError: a model of another kind, or a codec that is not valid or does not fit it.
         MissingExtraError: a codec of a package that is not installed.
     """
 
     def __init__(self, bundle: Bundle):
-        description = parse_description(bundle.model)
+        description = parse_as(LanguageModelDescription, bundle.model)
         try:
             self.codec: TextCodec = codec_from_json(bundle.codec)
         except DataError as error:
@@ -50,34 +43,7 @@ class LoadedLanguageModel:
             raise BundleError(
                 f"the codec has {self.codec.size} tokens, the model {description.vocabulary}"
             )
-        self.bundle = bundle
-        self._model = LanguageModel(description, bundle.tensors)
-        self._packed: dict[str, Any] = {}  # by type of the weights, made when first asked for
-
-    @property
-    def info(self) -> dict[str, Any]:
-        """What the training left in the bundle about itself."""
-        return self.bundle.info
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the bundle to a file; raises BundleError if that cannot be done."""
-        write_bundle(path, self.bundle)
-
-    def stream(self, streams: int = 1, *, dtype: str | None = None) -> Stream:
-        """New streams at the beginning of a text, before any token.
-
-        Args:
-            streams: how many; they share the weights.
-            dtype: of the weights: ``"float32"``; or ``"bfloat16"`` or ``"int8"``, which are less
-                accurate, and half and a quarter as large; None for that of the bundle.
-
-        Raises:
-            ConfigError: no number of streams, or a type that is not there.
-        """
-        layers = self._model.description.layers
-        steps = self._steps(require_streams(streams), dtype)
-        inputs = TokenIds(self._model.description.vocabulary)
-        return Stream(steps, inputs, layers, self._model.dtype, self.bundle.fingerprint)
+        super().__init__(bundle, description, TokenIds(description.vocabulary))
 
     def generate(
         self,
@@ -172,31 +138,6 @@ class LoadedLanguageModel:
             raise DataError("perplexity of no tokens: give at least one text that is not empty")
         nats = -math.fsum(scoring.score_ids(self._reader(), self.codec.start, ids))
         return perplexity(nats / tokens)
-
-    def _steps(self, streams: int, dtype: str | None) -> Steps:
-        model, wanted = self._model, self.bundle.dtype if dtype is None else dtype
-        require_precision(wanted)
-        if self._engine_takes_it():
-            return engine.streams(self._pack(wanted), streams)
-        if dtype not in (None, "float32"):
-            raise ConfigError(f"dtype={dtype!r}: needs the native engine (see loopwise doctor)")
-        return NumpySteps(model.description.layers, model.initial_state(), model.read, streams)
-
-    def _reader(self) -> Reader:
-        dtype = self.bundle.dtype
-        if dtype == "float32" or not self._engine_takes_it():
-            return self._model
-        return PackedLanguageModel(self._pack(dtype))
-
-    def _pack(self, dtype: str) -> Any:
-        if dtype not in self._packed:
-            self._packed[dtype] = pack_language_model(
-                self._model.description, self.bundle.tensors, dtype
-            )
-        return self._packed[dtype]
-
-    def _engine_takes_it(self) -> bool:
-        return engine_takes(self._model.description.layers, self.bundle.tensors)
 
     def _encode_all(self, texts: Texts) -> list[Ids]:
         return [self._encode(text) for text in list_texts(texts, "texts")]

@@ -2,21 +2,29 @@
 
 import os
 from collections.abc import Callable
+from typing import Any, TypeAlias
 
 from loopwise.errors import BundleError
 from loopwise.runtime.bundle import Bundle, read_bundle
 from loopwise.runtime.language_model import LoadedLanguageModel
+from loopwise.runtime.sequence_model import LoadedSequenceModel
 
-_TASKS: dict[str, Callable[[Bundle], LoadedLanguageModel]] = {
+Loaded: TypeAlias = LoadedLanguageModel | LoadedSequenceModel
+
+_TASKS: dict[str, Callable[[Bundle], Loaded]] = {
     "language-model": LoadedLanguageModel,
+    "sequence-model": LoadedSequenceModel,
 }
 
 
-def load(path: str | os.PathLike[str]) -> LoadedLanguageModel:
+def load(path: str | os.PathLike[str]) -> Any:
     """Load a model.
 
     Args:
         path: a bundle, or the directory of a run that has written one.
+
+    Returns:
+        What the bundle is for: a `LoadedLanguageModel` or a `LoadedSequenceModel`.
 
     Raises:
         BundleError: a bundle that cannot be read, or whose task, model and codec do not fit.
@@ -29,7 +37,7 @@ def load(path: str | os.PathLike[str]) -> LoadedLanguageModel:
         raise BundleError(f"{path}: {error}") from error
 
 
-def model_of(bundle: Bundle) -> LoadedLanguageModel:
+def model_of(bundle: Bundle) -> Loaded:
     """The model that a bundle holds; raises as `load` does."""
     if bundle.task not in _TASKS:
         raise BundleError(f"task {bundle.task!r} is unknown; known are {', '.join(_TASKS)}")

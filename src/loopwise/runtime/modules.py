@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from loopwise.errors import DataError
 from loopwise.runtime import native
 from loopwise.runtime.cells import Array, LayerState, make_cell, scan
-from loopwise.runtime.description import LanguageModelDescription, LayerDescription
+from loopwise.runtime.description import Description, LayerDescription
 from loopwise.runtime.shapes import INITIAL
 
 State: TypeAlias = tuple[LayerState, ...]
@@ -121,8 +121,8 @@ class Head:
         return logits
 
 
-class LanguageModel:
-    """Next-token logits.
+class Model:
+    """An embedding where inputs are ids, recurrent layers, and a linear head at every step.
 
     Args:
         description: the model.
@@ -130,35 +130,44 @@ class LanguageModel:
             in float64 where any tensor is float64.
     """
 
-    def __init__(self, description: LanguageModelDescription, tensors: Mapping[str, NDArray[Any]]):
+    def __init__(self, description: Description, tensors: Mapping[str, NDArray[Any]]):
         dtype = np.result_type(np.float32, *tensors.values())
         arrays = {name: np.asarray(tensor, dtype) for name, tensor in tensors.items()}
         self.description, self.dtype = description, dtype
-        self.embedding = Embedding(arrays["embedding.weight"])
+        ends = ends_of(arrays)
+        self.embedding = Embedding(ends["embedding"]) if "embedding" in ends else None
         self.stack = Stack(description.layers, _below(arrays, "layers."))
-        weight = arrays["embedding.weight" if description.tied else "head.weight"]
-        self.head = Head(weight, arrays["head.bias"])
+        self.head = Head(ends["head"], ends["head_bias"])
 
     def initial_state(self, batch: int = 1) -> State:
-        """The state before the first token of ``batch`` texts."""
+        """The state before the first step of ``batch`` sequences."""
         return self.stack.initial_state(batch)
 
-    def hidden(self, ids: Ids, state: State) -> tuple[Array, State]:
-        """The last layer's outputs [T, B, S] for ids [T, B], and the state after them.
+    def hidden(self, x: NDArray[Any], state: State) -> tuple[Array, State]:
+        """The last layer's outputs [T, B, S] for ids [T, B] or numbers [T, B, I], and the state.
 
         Raises:
             DataError: an id that is not in the vocabulary.
         """
-        return self.stack.forward(self.embedding(ids), state)
+        return self.stack.forward(x if self.embedding is None else self.embedding(x), state)
 
-    def read(self, ids: Ids, state: State) -> tuple[Array, State]:
-        """The logits [T, B, V] of what follows ids [T, B], and the state after them."""
-        hidden, state = self.hidden(ids, state)
-        return self.logits(hidden), state
+    def read(self, x: NDArray[Any], state: State) -> tuple[Array, State]:
+        """The outputs [T, B, O] after each step of `x`, as `hidden` takes it, and the state."""
+        hidden, state = self.hidden(x, state)
+        return self.outputs(hidden), state
 
-    def logits(self, hidden: Array) -> Array:
-        """Logits [..., V] of the token that follows each of the outputs [..., S]."""
+    def outputs(self, hidden: Array) -> Array:
+        """What the head makes, [..., O], of each of the last layer's outputs [..., S]."""
         return _rowwise(self.head, hidden)
+
+
+def ends_of(tensors: Mapping[str, Array]) -> dict[str, Array]:
+    """``embedding`` where there is one, ``head`` and ``head_bias`` of a model's tensors."""
+    table = tensors.get("embedding.weight")
+    ends = {} if table is None else {"embedding": table}
+    # without a weight of its own the head is tied to the embedding
+    head = tensors["head.weight" if "head.weight" in tensors else "embedding.weight"]
+    return {**ends, "head": head, "head_bias": tensors["head.bias"]}
 
 
 def _rowwise(function: Callable[[Array], Array], x: Array) -> Array:

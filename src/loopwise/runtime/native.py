@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from loopwise import engine
 from loopwise.runtime.cells import Array, LayerState
-from loopwise.runtime.description import LanguageModelDescription, LayerDescription
+from loopwise.runtime.description import LayerDescription
 from loopwise.runtime.shapes import FIELDS, INITIAL
 
 
@@ -51,37 +51,34 @@ def pack(
     )
 
 
-def pack_language_model(
-    description: LanguageModelDescription, tensors: Mapping[str, Array], precision: str
+def pack_model(
+    layers: Sequence[LayerDescription],
+    tensors: Mapping[str, Array],
+    ends: Mapping[str, Array],
+    precision: str,
 ) -> Any:
-    """A language model as `pack` makes it: ids in, logits out."""
-    head = "embedding.weight" if description.tied else "head.weight"
-    ends = {
-        "embedding": tensors["embedding.weight"],
-        "head": tensors[head],
-        "head_bias": tensors["head.bias"],
-    }
-    layers = {k.removeprefix("layers."): v for k, v in tensors.items() if k.startswith("layers.")}
-    return pack(description.layers, layers, ends, precision)
+    """A whole model as `pack` makes it, its tensors named as a bundle has them."""
+    below = {k.removeprefix("layers."): v for k, v in tensors.items() if k.startswith("layers.")}
+    return pack(layers, below, ends, precision)
 
 
-class PackedLanguageModel:
-    """What `pack_language_model` makes, read as `loopwise.runtime.modules.LanguageModel` is."""
+class PackedModel:
+    """A model that `pack` made, read as `loopwise.runtime.modules.Model` is."""
 
     def __init__(self, packed: Any):
         self._packed = packed
 
     def initial_state(self, batch: int = 1) -> Any:
-        """New streams, one for each of ``batch`` texts; they are their own state."""
+        """New streams, one for each of ``batch`` sequences; they are their own state."""
         return engine.streams(self._packed, batch)
 
-    def read(self, ids: NDArray[Any], state: Any) -> tuple[Array, Any]:
-        """The logits [T, B, V] of what follows ids [T, B], and the streams, which have moved on."""
-        ids = np.ascontiguousarray(ids, np.int64)
-        if ids.shape[1] == 1:
-            return state.push(ids[:, 0])[:, np.newaxis], state
-        rows = np.arange(ids.shape[1], dtype=np.int32)
-        return np.stack([state.step(rows, step) for step in ids]), state
+    def read(self, x: NDArray[Any], state: Any) -> tuple[Array, Any]:
+        """The outputs [T, B, O] for ids [T, B] or numbers [T, B, I]; the streams, moved on."""
+        x = np.ascontiguousarray(x, np.float32 if x.ndim == 3 else np.int64)
+        if x.shape[1] == 1:
+            return state.push(x[:, 0])[:, np.newaxis], state
+        rows = np.arange(x.shape[1], dtype=np.int32)
+        return np.stack([state.step(rows, step) for step in x]), state
 
 
 def read(

@@ -6,7 +6,7 @@ Surprisal is the negative log-likelihood, in nats.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,24 +16,10 @@ from loopwise.codec.metrics import TextScore, score_of
 from loopwise.codec.text import TextCodec
 from loopwise.runtime.cache import CacheMemory, NeuralCache
 from loopwise.runtime.cells import Array
-from loopwise.runtime.modules import CHUNK, Ids, LanguageModel
+from loopwise.runtime.loaded import Reader
+from loopwise.runtime.modules import CHUNK, Ids, Model
 
 _BATCH = 32
-
-
-class Reader(Protocol):
-    """A model that reads texts side by side."""
-
-    def initial_state(self, batch: int = 1) -> Any:
-        """The state before the first token of ``batch`` texts."""
-        ...
-
-    def read(self, ids: Ids, state: Any) -> tuple[Array, Any]:
-        """The logits [T, B, V] of what follows ids [T, B], and the state after them.
-
-        The state given is not to be used again.
-        """
-        ...
 
 
 @dataclass(frozen=True)
@@ -65,7 +51,7 @@ def score_source(model: Reader, codec: TextCodec, source: Source) -> TextScore:
 
 
 def score_source_with_cache(
-    model: LanguageModel, codec: TextCodec, source: Source, cache: NeuralCache
+    model: Model, codec: TextCodec, source: Source, cache: NeuralCache
 ) -> TextScore:
     """`score_source` with a cache mixed into the model's probabilities."""
     ids = codec.encode(source)
@@ -124,12 +110,12 @@ def _surprisals(model: Reader, codec: TextCodec, ids: Ids) -> Iterator[Array]:
 
 
 def _cached_surprisals(
-    model: LanguageModel, codec: TextCodec, ids: Ids, cache: NeuralCache
+    model: Model, codec: TextCodec, ids: Ids, cache: NeuralCache
 ) -> Iterator[Array]:
     state, memory = model.initial_state(), CacheMemory(cache)
     for inputs, targets in _chunks(ids, codec.start):
         hidden, state = model.hidden(inputs, state)
-        nats = _surprisal(model.logits(hidden[:, 0]), targets)
+        nats = _surprisal(model.outputs(hidden[:, 0]), targets)
         yield memory.mix(nats, hidden[:, 0], targets)
 
 

@@ -119,6 +119,17 @@ def find(folder: Path, name: str) -> Path:
     raise CheckpointError(f"no checkpoint '{name}'; in {folder}: {there}")
 
 
+def choose(folder: Path, name: str) -> Path | None:
+    """`find`, or the ``"latest"`` or the ``"best"`` one, which is None where there is none.
+
+    The latest counts as the best where none was validated.
+    """
+    if name not in ("latest", "best"):
+        return find(folder, name)
+    latest = next(reversed(list_checkpoints(folder)), None)
+    return latest if name == "latest" else best(folder) or latest
+
+
 def best(folder: Path) -> Path | None:
     """The checkpoint with the lowest metric, the earliest of equals; None without any metric.
 

@@ -1,10 +1,25 @@
-"""The options of the training loop. No torch here: the command line prints them without it."""
+"""What every task's configuration has, above all the options of the training loop.
+
+No torch here: the command line prints them without it.
+"""
 
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
 from loopwise.config import ActsWith, Section
+
+
+class TaskConfig(Section):
+    """A whole configuration: the task's name stands in `task`, and its tables follow."""
+
+    @field_validator("task", mode="before", check_fields=False)
+    @classmethod
+    def _right_task(cls, value: Any) -> Any:
+        expected = cls.model_fields["task"].default
+        if value != expected:
+            raise ValueError(f"this configuration is for the task {value!r}; expected {expected!r}")
+        return value
 
 
 class TrainConfig(Section):

@@ -87,6 +87,11 @@ class Task(Protocol[Batch]):
         """Names what `validate` measures on; metrics under different names are not compared."""
         ...
 
+    @property
+    def summary(self) -> str:
+        """A line or two for people: what is learned from, and by which model."""
+        ...
+
     def loss(self, model: nn.Module, batch: Batch, state: State | None) -> StepLoss:
         """The loss of `batch`.
 

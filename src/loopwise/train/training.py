@@ -102,8 +102,8 @@ class Training:
             DataError: the stream does not know the place (see the stream).
         """
         state, tensors = checkpoint.state, checkpoint.tensors
-        self._check(state, tensors)
-        self.model.load_state_dict(_under("model.", tensors))
+        self._check(state)
+        load_weights(self.model, tensors)
         self._restore_optimizer(state, tensors)
         carried = _under("carried.", tensors)
         parts = iter([carried[str(i)].to(_device(self.model)) for i in range(len(carried))])
@@ -118,7 +118,7 @@ class Training:
         if isinstance(self.optimizer, NTASGD):
             self.optimizer.history.clear()
 
-    def _check(self, state: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+    def _check(self, state: Mapping[str, Any]) -> None:
         if state["processes"] != self.world.size:
             raise ConfigError(
                 f"the checkpoint is of {state['processes']} processes, not {self.world.size}: "
@@ -129,14 +129,6 @@ class Training:
                 f"the checkpoint is of train.optimizer={state['optimizer']}, not "
                 f"{self.config.optimizer}: continue with the same one"
             )
-        saved = {k: tuple(v.shape) for k, v in _under("model.", tensors).items()}
-        built = {k: tuple(v.shape) for k, v in self.model.state_dict().items()}
-        for name in sorted(saved.keys() | built.keys()):
-            if saved.get(name) != built.get(name):
-                raise ConfigError(
-                    f"the checkpoint is of another model: {name} is {saved.get(name, 'absent')} "
-                    f"in it and {built.get(name, 'absent')} here"
-                )
 
     def _restore_optimizer(self, state: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         values: dict[int, dict[str, Any]] = {}
@@ -148,6 +140,24 @@ class Training:
         self.optimizer.load_state_dict({"state": values, "param_groups": groups})
         if isinstance(self.optimizer, NTASGD):
             self.optimizer.load_extra_state(state["optimizer_extra"])
+
+
+def load_weights(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Give `model` the weights among a checkpoint's tensors.
+
+    Raises:
+        ConfigError: they are of another model.
+    """
+    weights = _under("model.", tensors)
+    saved = {k: tuple(v.shape) for k, v in weights.items()}
+    built = {k: tuple(v.shape) for k, v in model.state_dict().items()}
+    for name in sorted(saved.keys() | built.keys()):
+        if saved.get(name) != built.get(name):
+            raise ConfigError(
+                f"the checkpoint is of another model: {name} is {saved.get(name, 'absent')} "
+                f"in it and {built.get(name, 'absent')} here"
+            )
+    model.load_state_dict(weights)
 
 
 def seed_step(seed: int, rank: int, step: int) -> None:

@@ -8,7 +8,8 @@ from loopwise.errors import ConfigError, DataError, RunError
 from loopwise.runs import Run
 from loopwise.tasks.lm.config import LMConfig
 from loopwise.tasks.lm.data import read_corpus
-from loopwise.tasks.lm.sample import BYTES, sample_of, sample_of_run
+from loopwise.tasks.lm.sample import BYTES, sample_of
+from loopwise.tasks.registry import sample_of_run
 from runtime.tiny import loaded
 
 

@@ -219,7 +219,7 @@ def test_a_run_that_could_not_begin_is_no_run(tmp_path):
 
 
 def test_a_model_that_no_memory_holds_is_told_and_nothing_written(tmp_path):
-    message = r"model: no memory for hidden_size=10000000, vocabulary of 256; make it smaller"
+    message = r"model: no memory for it; lower model.hidden_size"
     with pytest.raises(ConfigError, match=message):
         fit(config(hidden_size=10**7), tmp_path / "run")
     assert not (tmp_path / "run").exists()

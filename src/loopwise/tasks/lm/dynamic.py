@@ -12,7 +12,7 @@ from loopwise.codec.text import codec_from_json
 from loopwise.errors import ConfigError
 from loopwise.nn.state import State, detach
 from loopwise.runtime.bundle import Bundle
-from loopwise.runtime.description import parse_description
+from loopwise.runtime.description import LanguageModelDescription, parse_as
 from loopwise.tasks.lm.model import RecurrentLanguageModel
 
 
@@ -37,7 +37,7 @@ class DynamicEvaluation:
         if window < 1:
             raise ConfigError(f"dynamic window {window}: must be at least 1")
         self.codec = codec_from_json(bundle.codec)
-        self.model = RecurrentLanguageModel(parse_description(bundle.model)).eval()
+        self.model = RecurrentLanguageModel(parse_as(LanguageModelDescription, bundle.model)).eval()
         self.model.load_state_dict(
             {name: torch.from_numpy(np.array(t)) for name, t in bundle.tensors.items()}
         )

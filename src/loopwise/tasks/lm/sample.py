@@ -1,6 +1,5 @@
 """What a language model in a lower precision is measured on: the beginning of held-out text."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,9 +9,8 @@ from loopwise.codec.corpus import Source, read_sources
 from loopwise.codec.metrics import perplexity
 from loopwise.errors import DataError
 from loopwise.export.precision import Measurement
-from loopwise.runs import Run
 from loopwise.runtime.language_model import LoadedLanguageModel
-from loopwise.tasks.lm.config import LMConfig
+from loopwise.tasks.lm.config import DataConfig
 from loopwise.tasks.lm.data import join, reread_held_out
 
 BYTES = 20_000
@@ -61,11 +59,10 @@ def sample_of_files(paths: Sequence[str]) -> TextSample:
     return sample_of(read_sources(paths))
 
 
-def sample_of_run(path: str | os.PathLike[str]) -> TextSample:
-    """A sample of the text that a run validated on.
+def sample_of_validation(config: DataConfig) -> TextSample:
+    """A sample of the text that a training with these options validated on.
 
     Raises:
         DataError: the text was no file, or is not there any more.
-        FileError, ConfigError: no run, or a configuration that cannot be read.
     """
-    return sample_of([reread_held_out(LMConfig.load(Run.open(path).config_path).data)])
+    return sample_of([reread_held_out(config)])

@@ -11,9 +11,9 @@ from torch import nn
 
 from loopwise.errors import DataError
 from loopwise.export.bundle import to_bundle
-from loopwise.nn.regularize import activation_penalty
 from loopwise.nn.state import State
 from loopwise.runtime.bundle import write_bundle
+from loopwise.tasks.layers.modules import penalty, summarise
 from loopwise.tasks.lm.config import LMConfig, LMTrainConfig
 from loopwise.tasks.lm.data import Corpus
 from loopwise.tasks.lm.model import Reading, RecurrentLanguageModel, describe
@@ -56,15 +56,22 @@ class LanguageModelling:
         self.model = RecurrentLanguageModel(description, config.model)
         self._metrics: dict[str, float] = {}
 
+    @property
+    def summary(self) -> str:
+        """Text and model in a line each."""
+        corpus = self.corpus
+        return (
+            f"text: {len(corpus.train):,} tokens, {len(corpus.valid):,} for validation; "
+            f"vocabulary: {corpus.codec.size:,} {corpus.codec.unit}\n"
+            f"{summarise(self.config.model, self.model)}"
+        )
+
     def loss(self, model: nn.Module, batch: Window, state: State | None) -> StepLoss:
         """Mean surprisal of the window's tokens in nats, and the activation penalties apart."""
         reading: Reading = model(batch.inputs, batch.targets, state)
         loss = reading.nats / batch.targets.numel()
-        ar, tar = self.config.model.ar, self.config.model.tar
-        penalty = None
-        if ar or tar:
-            penalty = activation_penalty(reading.dropped, reading.output, ar, tar)
-        return StepLoss(loss, batch.targets.numel(), reading.state, batch.scale, penalty)
+        extra = penalty(self.config.model, reading.dropped, reading.output)
+        return StepLoss(loss, batch.targets.numel(), reading.state, batch.scale, extra)
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Surprisal of the validation text: nats per token, perplexity, bits per character.

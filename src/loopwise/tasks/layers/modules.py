@@ -1,0 +1,140 @@
+"""Recurrent layers over each other as torch modules, with dropout between them."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from loopwise.nn.layers import GRU, LSTM, RNN, Layer
+from loopwise.nn.options import Extras
+from loopwise.nn.regularize import activation_penalty, locked_dropout
+from loopwise.nn.state import State
+from loopwise.runtime.description import LayerDescription
+from loopwise.tasks.layers.config import LayersConfig
+
+
+class LayersReading(NamedTuple):
+    """What the layers make of a window."""
+
+    output: Tensor
+    """[T, B, P], the last layer's output before dropout"""
+    dropped: Tensor
+    """[T, B, P], the same after dropout"""
+    state: State
+    """one entry a layer, to be carried on"""
+
+
+class RecurrentLayers(nn.ModuleList):
+    """Layers over each other, named ``0``, ``1``, ... as a bundle has them.
+
+    Args:
+        descriptions: of the layers, from the input upwards.
+        config: what matters in training alone: dropout and initialisation.
+    """
+
+    def __init__(self, descriptions: Sequence[LayerDescription], config: LayersConfig):
+        super().__init__(_make_layer(layer, config) for layer in descriptions)
+        self.residual = [layer.residual for layer in descriptions]
+        self.config = config
+
+    def forward(self, x: Tensor, state: State | None = None) -> LayersReading:
+        """Read a window.
+
+        Args:
+            x: [T, B, I].
+            state: from the window before; None at the beginning of a sequence.
+        """
+        carried: Sequence[State | None] = (
+            [None] * len(self) if state is None else cast(tuple[State, ...], state)
+        )
+        states: list[State] = []
+        x = self._drop(x, self.config.dropout_input)
+        last = len(self) - 1
+        for number, (layer, before) in enumerate(zip(self, carried, strict=True)):
+            y, after = layer(x, before)
+            if self.residual[number]:
+                y = y + x
+            x = y if number == last else self._drop(y, self.config.dropout_hidden)
+            states.append(after)
+        return LayersReading(x, self._drop(x, self.config.dropout_output), tuple(states))
+
+    def _drop(self, x: Tensor, p: float) -> Tensor:
+        if self.config.locked:
+            return locked_dropout(x, p, self.training)
+        return functional.dropout(x, p, self.training)
+
+
+def describe_layers(config: LayersConfig, input_size: int) -> tuple[LayerDescription, ...]:
+    """The layers as a bundle will describe them, for inputs of `input_size` features."""
+    layers: list[LayerDescription] = []
+    size = input_size
+    for units in config.sizes:
+        output = config.proj_size or units
+        layers.append(
+            LayerDescription(
+                cell=config.cell,
+                input_size=size,
+                hidden_size=units,
+                proj_size=config.proj_size,
+                bias=True,
+                nonlinearity=config.nonlinearity if config.cell == "rnn" else "tanh",
+                layer_norm=config.layer_norm,
+                peephole=config.peephole,
+                zoneout=(config.zoneout,) * (2 if config.cell == "lstm" else 1),
+                learn_initial_state=config.learn_initial_state,
+                residual=config.residual and size == output,
+            )
+        )
+        size = output
+    return tuple(layers)
+
+
+@torch.no_grad()
+def draw_uniformly(model: nn.Module, scale: float) -> None:
+    """Draw all weights of `model` from [-scale, scale]; norms and initial states stay."""
+    for name, parameter in model.named_parameters():
+        if "norm_" not in name and "initial_" not in name:  # those start at 1 and 0
+            parameter.uniform_(-scale, scale)
+
+
+def penalty(config: LayersConfig, dropped: Tensor, output: Tensor) -> Tensor | None:
+    """The activation penalties of a window, a scalar; None where there are none.
+
+    Args:
+        config: `ar` and `tar` are read.
+        dropped: as `LayersReading.dropped`.
+        output: as `LayersReading.output`.
+    """
+    if not (config.ar or config.tar):
+        return None
+    return activation_penalty(dropped, output, config.ar, config.tar)
+
+
+def summarise(config: LayersConfig, model: nn.Module) -> str:
+    """A line about a model for people: its layers and its parameters."""
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return f"model: {config.num_layers} x {config.cell}, {parameters:,} parameters"
+
+
+def _make_layer(layer: LayerDescription, config: LayersConfig) -> Layer:
+    p, *p_cell = layer.zoneout
+    extras: Extras = {
+        "layer_norm": layer.layer_norm,
+        "zoneout": (p, p_cell[0]) if p_cell else p,
+        "recurrent_dropout": config.recurrent_dropout,
+        "weight_drop": config.weight_drop,
+        "learn_initial_state": layer.learn_initial_state,
+        "init": config.init,
+        "forget_bias": config.forget_bias or None,
+        "chrono": config.chrono or None,
+    }
+    sizes, bias, proj_size = (layer.input_size, layer.hidden_size), layer.bias, layer.proj_size
+    if layer.cell == "lstm":
+        extras["peephole"] = layer.peephole
+        return LSTM(*sizes, bias=bias, proj_size=proj_size, **extras)
+    if layer.cell == "gru":
+        return GRU(*sizes, bias=bias, proj_size=proj_size, **extras)
+    kind = layer.nonlinearity
+    return RNN(*sizes, bias=bias, proj_size=proj_size, nonlinearity=kind, **extras)

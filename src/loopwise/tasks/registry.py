@@ -1,0 +1,125 @@
+"""All tasks by their names: their options, and a run's task as it was trained.
+
+What belongs to one task alone is imported when that task is asked for: nothing here costs the
+command line time, and options are read without torch.
+"""
+
+import os
+import tomllib
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast, get_args
+
+from loopwise.errors import ConfigError, RunError, missing_extra
+from loopwise.runs import Run
+
+if TYPE_CHECKING:
+    from loopwise.export.precision import Sample
+    from loopwise.tasks.lm.config import LMConfig
+    from loopwise.tasks.synthetic.config import SyntheticConfig
+    from loopwise.train.processes import World
+    from loopwise.train.task import Task
+
+TaskName = Literal["lm", "adding", "copy", "parity", "delayed-recall"]
+Config: TypeAlias = "LMConfig | SyntheticConfig"
+
+
+def config_class(name: TaskName) -> "type[LMConfig] | type[SyntheticConfig]":
+    """The options of a task."""
+    if name == "lm":
+        from loopwise.tasks.lm.config import LMConfig
+
+        return LMConfig
+    from loopwise.tasks.synthetic.config import CONFIGS
+
+    return CONFIGS[name]
+
+
+def read_config(run: Run) -> "Config":
+    """The options that a run was trained with.
+
+    Raises:
+        ConfigError: they cannot be read, or are of a task that is not known.
+    """
+    name = _task_name(run)
+    if name not in get_args(TaskName):
+        known = ", ".join(get_args(TaskName))
+        raise ConfigError(f"{run.config_path}: task {name!r} is unknown; known are {known}")
+    return config_class(cast(TaskName, name)).load(run.config_path)
+
+
+def make_task(config: "Config", world: "World") -> "Task[Any]":
+    """The task that `config` describes, its data read, its model initialised, for one process.
+
+    Raises:
+        DataError: the data cannot be read or is too little.
+        MissingExtraError: training is not installed.
+    """
+    if config.task == "lm":
+        from loopwise.tasks.lm.training import make_task
+
+        return make_task(config, world)
+    from loopwise.tasks.synthetic.task import SyntheticTask
+
+    return SyntheticTask(config, world)
+
+
+def open_task(path: str | os.PathLike[str], checkpoint: str | None = "latest") -> "Task[Any]":
+    """The task of a run: its model, batches and loss, whatever it is.
+
+    Args:
+        path: the run's directory.
+        checkpoint: whose weights the model gets: ``"latest"``; ``"best"`` on validation; another
+            one by name, step or path; or None for those that the training began with. They are
+            those that training goes on from: where NT-ASGD averages, not the averages.
+
+    Returns:
+        The task on the CPU, its batches from the beginning.
+
+    Raises:
+        RunError: no run, or one without a checkpoint.
+        CheckpointError: a checkpoint that is not there or damaged.
+        ConfigError: options that cannot be read, or weights of another model.
+        DataError: data that is not there any more, or was no file.
+        MissingExtraError: training is not installed.
+    """
+    run = Run.open(path)
+    config = read_config(run)
+    try:
+        from loopwise.train import checkpoints
+        from loopwise.train.processes import World
+        from loopwise.train.training import load_weights
+    except ModuleNotFoundError as error:
+        raise missing_extra(error, "open_task") from error
+    if config.task == "lm":
+        config.data.require_files()
+    task = make_task(config, World())
+    if checkpoint is not None:
+        found = checkpoints.choose(run.checkpoints, checkpoint)
+        if found is None:
+            raise RunError(f"{run.path}: this run has no checkpoint yet")
+        load_weights(task.model, checkpoints.load(found).tensors)
+    return task
+
+
+def sample_of_run(path: str | os.PathLike[str]) -> "Sample":
+    """What a model in a lower precision is measured on: data that its run was validated on.
+
+    Raises:
+        RunError: no run.
+        ConfigError: options that cannot be read.
+        DataError: data that is not there any more, or was no file.
+    """
+    config = read_config(Run.open(path))
+    if config.task == "lm":
+        from loopwise.tasks.lm.sample import sample_of_validation
+
+        return sample_of_validation(config.data)
+    from loopwise.tasks.synthetic.sample import SequenceSample
+
+    return SequenceSample(config)
+
+
+def _task_name(run: Run) -> object:
+    try:
+        return tomllib.loads(run.config_path.read_text(encoding="utf-8")).get("task")
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{run.config_path}: cannot be read: {error}") from None

@@ -1,0 +1,1 @@
+"""Made-up tasks whose answers depend on what came long before: adding, copy, parity, recall."""
