@@ -123,6 +123,16 @@ class Section(BaseModel):
         _require_known(cls, values, where)
         return _validate(cls, values, where)
 
+    def changed(self, overrides: Sequence[str]) -> Self:
+        """The same with overrides as `load` takes them.
+
+        Raises:
+            ConfigError: a key or value that is not allowed.
+        """
+        values = self.model_dump()
+        overridden = [_apply_override(type(self), values, override) for override in overrides]
+        return _validate(type(self), values, "--set", overridden)
+
     def to_toml(self, *, comments: bool = True) -> str:
         """Write the configuration as TOML, each key under its description as a comment."""
         return "\n".join(_toml_lines(self, "", comments)).strip() + "\n"

@@ -21,7 +21,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from loopwise.errors import RunError
 from loopwise.files import write_atomically
@@ -101,10 +101,18 @@ class Run:
         Raises:
             RunError: it cannot be written.
         """
+        self.write_beside(self.config_path.name, toml)
+
+    def write_beside(self, name: str, text: str) -> None:
+        """Write a file of the run's directory, as `write_config` does.
+
+        Raises:
+            RunError: it cannot be written.
+        """
         try:
-            write_atomically(self.config_path, toml.encode())
+            write_atomically(self.path / name, text.encode())
         except OSError as error:
-            raise RunError(f"{self.config_path}: cannot be written: {error.strerror}") from None
+            raise RunError(f"{self.path / name}: cannot be written: {error.strerror}") from None
 
     @contextmanager
     def locked(self) -> Generator[None]:
@@ -165,7 +173,7 @@ class Run:
         Raises:
             RunError: it cannot be written.
         """
-        line = json.dumps({key: _finite(value) for key, value in record.items()})
+        line = json.dumps(_finite(record))
         try:
             with self.metrics_path.open("a", encoding="utf-8") as file:
                 file.write(line + "\n")
@@ -215,4 +223,8 @@ def _holder(lock: Path) -> str:
 
 
 def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(part) for key, part in cast(Mapping[str, Any], value).items()}
+    if isinstance(value, list):
+        return [_finite(part) for part in cast(list[Any], value)]
     return None if isinstance(value, float) and not math.isfinite(value) else value

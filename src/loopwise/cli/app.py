@@ -8,7 +8,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from loopwise.cli import config, data, doctor, evaluate, export, generate, score, train
+from loopwise.cli import config, data, diagnose, doctor, evaluate, export, generate, score, train
 from loopwise.errors import LoopwiseError, missing_extra
 
 
@@ -17,7 +17,7 @@ class InOrder(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The names, as the help shows them."""
-        return ["train", "evaluate", "generate", "score", "export", "config", "data", "doctor"]
+        return ["train", "diagnose", "evaluate", "generate", "score", "export", "config", "data", "doctor"]
 
 
 app = typer.Typer(
@@ -31,6 +31,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(train.app, name="train")
+app.command()(diagnose.diagnose)
 app.command()(evaluate.evaluate)
 app.command()(generate.generate)
 app.command()(score.score)

@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -47,6 +47,10 @@ FromCheckpoint = Annotated[
     str | None,
     typer.Option("--from-checkpoint", metavar="NAME", help="Continue from this checkpoint."),
 ]
+Watch = Annotated[
+    int | None,
+    typer.Option("--watch", metavar="N", help="Look inside every N steps, like train.watch."),
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace the run in --out.")]
 
 
@@ -82,6 +86,7 @@ def lm(
     resume: Resume = False,
     from_checkpoint: FromCheckpoint = None,
     overwrite: Overwrite = False,
+    watch: Watch = None,
 ) -> None:
     """Train a language model on text.
 
@@ -90,7 +95,8 @@ def lm(
     """
     from loopwise.tasks.lm.config import LMConfig
 
-    start = Start(out, config, tuple(settings or ()), resume, from_checkpoint, overwrite)
+    options = _options(settings, {"train.watch": watch})
+    start = Start(out, config, options, resume, from_checkpoint, overwrite)
 
     def load(file: Path | None) -> LMConfig:
         return _with_text(LMConfig.load(file, start.settings), data, valid)
@@ -115,15 +121,21 @@ def _synthetic(name: "Name", about: str) -> None:
         resume: Resume = False,
         from_checkpoint: FromCheckpoint = None,
         overwrite: Overwrite = False,
+        watch: Watch = None,
     ) -> None:
         from loopwise.tasks.registry import config_class
 
-        given = [] if length is None else [f"data.length={length}"]
-        options = (*given, *(settings or ()))
+        options = _options(settings, {"data.length": length, "train.watch": watch})
         start = Start(out, config, options, resume, from_checkpoint, overwrite)
         _train(start.resolve(lambda file: config_class(name).load(file, options)), start)
 
     app.command(name, help=f"{about}\n\n{_ABOUT_SYNTHETIC.format(name)}")(command)
+
+
+def _options(settings: list[str] | None, named: Mapping[str, int | None]) -> tuple[str, ...]:
+    """All settings, those first that have an option of their own."""
+    given = [f"{key}={value}" for key, value in named.items() if value is not None]
+    return *given, *(settings or ())
 
 
 _ABOUT_SYNTHETIC = (

@@ -208,7 +208,8 @@ class Finding:
     reason: str
     """why the threshold is where it is"""
     remedies: tuple[str, ...] = ()
-    """settings that may cure it, ``"model.cell=lstm"``, the most promising first"""
+    """settings that may cure it, the most promising first; ``"model.cell=gru model.chrono=200"`` are
+    two that belong together"""
 
     def __str__(self) -> str:
         return self.sentence

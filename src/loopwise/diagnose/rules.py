@@ -299,8 +299,9 @@ def _keeps(layer: LayerReport, gate: str) -> bool:
 
 def _lengthened(layer: LayerReport, lag: int) -> tuple[str, ...]:
     if layer.cell in ("lstm", "gru"):
-        return f"model.chrono={max(lag, 2)}", "model.forget_bias=2.0", "model.layer_norm=true"
-    return *_gated(layer), "model.init=orthogonal"
+        return f"model.chrono={max(lag, 2)}", "model.layer_norm=true"
+    memory = f"model.chrono={max(lag, 2)}"
+    return *(f"{cell} {memory}" for cell in _gated(layer)), "model.init=orthogonal"
 
 
 def _gated(layer: LayerReport) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from loopwise.export.precision import Sample
     from loopwise.tasks.lm.config import LMConfig
     from loopwise.tasks.synthetic.config import SyntheticConfig
+    from loopwise.train.checkpoints import Checkpoint
     from loopwise.train.processes import World
     from loopwise.train.task import Task
 
@@ -82,22 +83,43 @@ def open_task(path: str | os.PathLike[str], checkpoint: str | None = "latest") -
         MissingExtraError: training is not installed.
     """
     run = Run.open(path)
-    config = read_config(run)
-    try:
-        from loopwise.train import checkpoints
-        from loopwise.train.processes import World
+    task = remake_task(read_config(run))
+    if checkpoint is not None:
         from loopwise.train.training import load_weights
+
+        load_weights(task.model, read_checkpoint(run, checkpoint).tensors)
+    return task
+
+
+def remake_task(config: "Config") -> "Task[Any]":
+    """The task of a run's options, for one process, with new weights.
+
+    Raises:
+        DataError: data that is not there any more, or was no file.
+        MissingExtraError: training is not installed.
+    """
+    try:
+        from loopwise.train.processes import World
     except ModuleNotFoundError as error:
-        raise missing_extra(error, "open_task") from error
+        raise missing_extra(error, "training") from error
     if config.task == "lm":
         config.data.require_files()
-    task = make_task(config, World())
-    if checkpoint is not None:
-        found = checkpoints.choose(run.checkpoints, checkpoint)
-        if found is None:
-            raise RunError(f"{run.path}: this run has no checkpoint yet")
-        load_weights(task.model, checkpoints.load(found).tensors)
-    return task
+    return make_task(config, World())
+
+
+def read_checkpoint(run: Run, name: str) -> "Checkpoint":
+    """A run's checkpoint: ``"latest"``, ``"best"``, or one by name, step or path.
+
+    Raises:
+        RunError: the run has none.
+        CheckpointError: it is not there or damaged.
+    """
+    from loopwise.train import checkpoints
+
+    found = checkpoints.choose(run.checkpoints, name)
+    if found is None:
+        raise RunError(f"{run.path}: this run has no checkpoint yet")
+    return checkpoints.load(found)
 
 
 def sample_of_run(path: str | os.PathLike[str]) -> "Sample":

@@ -92,6 +92,11 @@ class TrainConfig(Section):
     log_every: int = Field(
         default=20, ge=1, description="steps per training record in metrics.jsonl"
     )
+    watch: int = Field(
+        default=0,
+        ge=0,
+        description="steps between two looks inside: gradients over time, memory, gates; 0 = never",
+    )
     tensorboard: bool = Field(
         default=False, description="write TensorBoard files besides metrics.jsonl"
     )

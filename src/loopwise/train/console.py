@@ -55,7 +55,9 @@ class Reporter:
         now = time.monotonic()
         if self._bar is None and now - self._printed >= LINE_SECONDS:
             self._printed = now
-            names = ("loss", "lr", "grad_norm", "tokens_per_second")
+            names = ["loss", "lr", "grad_norm", "tokens_per_second"]
+            if "memory" in record:  # somebody looks inside
+                names[3:3] = ["clipped", "memory"]
             self.say(_line(record, {name: record[name] for name in names}))
 
     def show_validation(

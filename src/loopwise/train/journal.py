@@ -40,13 +40,14 @@ class Journal:
             self._board = _board(self._run, purge_step=step + 1)
 
     def write(self, kind: str, record: Mapping[str, Any]) -> None:
-        """Append a record of `kind` "train" or "validation"; it holds `step`."""
+        """Append a record of `kind` "train", "validation" or "watch"; it holds `step`."""
         if not self._first:
             return
         self._run.log({"kind": kind, **record})
         if self._board is not None:
             for name in record.keys() - {"step"}:
-                self._board.add_scalar(f"{kind}/{name}", record[name], record["step"])
+                if isinstance(record[name], int | float):
+                    self._board.add_scalar(f"{kind}/{name}", record[name], record["step"])
             self._board.flush()
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
+from loopwise.diagnose.report import Training as Context
 from loopwise.errors import DataError, TrainingError
 from loopwise.runs import Run
 from loopwise.train import checkpoints
@@ -26,6 +27,7 @@ from loopwise.train.signals import Interrupted, Interrupts
 from loopwise.train.step import Outcome, fraction_done, take_step
 from loopwise.train.task import Task
 from loopwise.train.training import Training
+from loopwise.train.watch import Watch
 
 MOST_FAILURES = 3
 """Steps in a row that may fail to be finite; the last of them ends the training."""
@@ -114,6 +116,8 @@ class _Loop:
         optimizer = make_optimizer(config, model)
         self.training = Training(config, processes.world, model, optimizer, task.batches)
         self.policy = Policy(self.training)
+        watching = config.watch if processes.first else 0
+        self.watch = Watch(watching, task.dependence() if watching else None)
         self.clock = time.monotonic()
 
     @property
@@ -197,7 +201,10 @@ class _Loop:
 
     def _step(self) -> None:
         before = time.monotonic()
-        outcome = take_step(self.training, self.task, self.wrapped, self.processes, self._votes)
+        with self.watch.over(self.progress.step, self.training.model):
+            outcome = take_step(
+                self.training, self.task, self.wrapped, self.processes, self._votes
+            )
         interrupted, over_time = outcome.votes
         self.policy.interrupted, self.policy.over_time = interrupted > 0, over_time > 0
         self._tick()
@@ -205,6 +212,8 @@ class _Loop:
             self._count(outcome, time.monotonic() - before)
         else:
             self._skip(outcome.problem)
+        if self.watch.saw:
+            self._log_watch(outcome)
         if self.progress.step % self.config.log_every == 0:
             self._log_train(outcome.lr)
 
@@ -244,9 +253,22 @@ class _Loop:
 
     def _log_train(self, lr: float) -> None:
         record = {**self._place(), "lr": lr, **self.progress.interval.record()}
+        if self.watch.memory is not None:
+            record["memory"] = self.watch.memory
         self.progress.interval = Interval()
         self.journal.write("train", record)
         self.reporter.show_train(record)
+
+    def _log_watch(self, outcome: Outcome) -> None:
+        interval = self.progress.interval
+        clipped = interval.clipped / interval.steps if interval.steps else None
+        context = Context(
+            self.progress.step, clipped, self.config.clip, outcome.lr, self.task.window
+        )
+        record, fresh = self.watch.record(outcome.loss / max(outcome.count, 1), context)
+        self.journal.write("watch", {"step": self.progress.step, **record})
+        for finding in fresh:
+            self.reporter.say(f"step {self.progress.step}: {finding}")
 
     def _place(self) -> dict[str, Any]:
         progress = self.progress

@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 
 from torch import Tensor, nn
 
+from loopwise.diagnose.report import Dependence
 from loopwise.nn.state import State
 
 Batch = TypeVar("Batch")
@@ -90,6 +91,15 @@ class Task(Protocol[Batch]):
     @property
     def summary(self) -> str:
         """A line or two for people: what is learned from, and by which model."""
+        ...
+
+    @property
+    def window(self) -> int | None:
+        """Steps of truncated backpropagation; None where sequences are whole."""
+        ...
+
+    def dependence(self) -> Dependence | None:
+        """Over which lags the training data depends on its past; None if that is not known."""
         ...
 
     def loss(self, model: nn.Module, batch: Batch, state: State | None) -> StepLoss:

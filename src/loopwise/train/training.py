@@ -104,7 +104,7 @@ class Training:
         state, tensors = checkpoint.state, checkpoint.tensors
         self._check(state)
         load_weights(self.model, tensors)
-        self._restore_optimizer(state, tensors)
+        load_optimizer(self.optimizer, checkpoint)
         carried = _under("carried.", tensors)
         parts = iter([carried[str(i)].to(_device(self.model)) for i in range(len(carried))])
         self.carried = _from_outline(state["carried"], parts)
@@ -130,16 +130,22 @@ class Training:
                 f"{self.config.optimizer}: continue with the same one"
             )
 
-    def _restore_optimizer(self, state: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
-        values: dict[int, dict[str, Any]] = {}
-        flat = {**_under("optimizer.", tensors), **_under("optimizer.", state["optimizer_scalars"])}
-        for name, value in flat.items():
-            index, _, key = name.partition(".")
-            values.setdefault(int(index), {})[key] = value
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": values, "param_groups": groups})
-        if isinstance(self.optimizer, NTASGD):
-            self.optimizer.load_extra_state(state["optimizer_extra"])
+
+def load_optimizer(optimizer: Optimizer, checkpoint: Checkpoint) -> None:
+    """Give `optimizer` what a checkpoint of one of its kind holds."""
+    state = checkpoint.state
+    values: dict[int, dict[str, Any]] = {}
+    flat = {
+        **_under("optimizer.", checkpoint.tensors),
+        **_under("optimizer.", state["optimizer_scalars"]),
+    }
+    for name, value in flat.items():
+        index, _, key = name.partition(".")
+        values.setdefault(int(index), {})[key] = value
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": values, "param_groups": groups})
+    if isinstance(optimizer, NTASGD):
+        optimizer.load_extra_state(state["optimizer_extra"])
 
 
 def load_weights(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:

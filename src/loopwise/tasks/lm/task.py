@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from loopwise.diagnose.dependence import dependence
+from loopwise.diagnose.report import Dependence
 from loopwise.errors import DataError
 from loopwise.export.bundle import to_bundle
 from loopwise.nn.state import State
@@ -21,6 +23,8 @@ from loopwise.train.lanes import Lanes, Window
 from loopwise.train.processes import World
 from loopwise.train.task import StepLoss
 
+MEASURED = 200_000
+"""Tokens of the training text whose dependence on their past is measured."""
 VALIDATION_WINDOW = 64
 """Tokens of a lane that are read at once; bounds memory, and changes no figure."""
 
@@ -72,6 +76,16 @@ class LanguageModelling:
         loss = reading.nats / batch.targets.numel()
         extra = penalty(self.config.model, reading.dropped, reading.output)
         return StepLoss(loss, batch.targets.numel(), reading.state, batch.scale, extra)
+
+    @property
+    def window(self) -> int | None:
+        """Tokens of truncated backpropagation."""
+        return self.config.train.window
+
+    def dependence(self) -> Dependence:
+        """Mutual information of the training text's tokens over lags of up to a thousand."""
+        text = self.corpus.train[:MEASURED]
+        return dependence(text, longest=min(1000, len(text) // 10))
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Surprisal of the validation text: nats per token, perplexity, bits per character.

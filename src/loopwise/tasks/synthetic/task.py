@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from loopwise.diagnose.dependence import known
+from loopwise.diagnose.report import Dependence
 from loopwise.export.bundle import to_bundle
 from loopwise.nn.state import State
 from loopwise.runtime.bundle import write_bundle
@@ -71,6 +73,15 @@ class SyntheticTask:
             loss = functional.cross_entropy(answers.outputs.flatten(0, 1), targets.flatten())
         extra = penalty(self.config.model, answers.dropped, answers.output)
         return StepLoss(loss, targets.numel(), penalty=extra)
+
+    @property
+    def window(self) -> int | None:
+        """None: sequences are read as a whole."""
+        return None
+
+    def dependence(self) -> Dependence:
+        """Known: as far back as the task's length."""
+        return known(self.config.data.length)
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """The figures of the held-out sequences; see `loopwise.tasks.synthetic.measure.figures`."""
