@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from nn.problems import CELLS, OPTIONS, draw
 from loopwise.nn.adjoint import follow
 from loopwise.nn.backend import AVAILABLE, backend
 from loopwise.nn.reference import STEPS, project_input
+from nn.problems import CELLS, OPTIONS, draw
 
 native = pytest.mark.skipif("native" not in AVAILABLE, reason="no native engine")
 

@@ -17,7 +17,17 @@ class InOrder(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The names, as the help shows them."""
-        return ["train", "diagnose", "evaluate", "generate", "score", "export", "config", "data", "doctor"]
+        return [
+            "train",
+            "diagnose",
+            "evaluate",
+            "generate",
+            "score",
+            "export",
+            "config",
+            "data",
+            "doctor",
+        ]
 
 
 app = typer.Typer(

@@ -48,9 +48,7 @@ def influence(problem: Problem, effort: Effort = QUICK) -> Influence:
         parts = [part for part in (adjoint.h, adjoint.x, adjoint.c) if part is not None]
         squares.append([_over_units(part) ** 2 / size for part in parts])
     ages = _lags(problem)
-    h, x, *c = (
-        _by_lag(torch.stack(part).mean(0), ages) for part in zip(*squares, strict=True)
-    )
+    h, x, *c = (_by_lag(torch.stack(part).mean(0), ages) for part in zip(*squares, strict=True))
     memory = c[0] if c else h
     relative = [value / memory[0] if memory[0] else value for value in memory]
     return Influence(
@@ -85,7 +83,8 @@ def _longest(problem: Problem, rows: int) -> Problem:
 
 def slope(curve: Sequence[float]) -> float:
     """Least-squares slope of the logarithm for each step; NaN with fewer than two numbers that have
-    one."""
+    one.
+    """
     lags, values = np.arange(len(curve)), np.asarray(curve, float)
     good = np.isfinite(values) & (values > 0)
     if good.sum() < 2:

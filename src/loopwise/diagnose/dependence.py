@@ -60,9 +60,7 @@ def _lags(longest: int) -> list[int]:
     return [lag for lag in lags if lag <= longest]
 
 
-def _above_chance(
-    series: Series, lags: list[int], measure: Measure, least: float
-) -> list[float]:
+def _above_chance(series: Series, lags: list[int], measure: Measure, least: float) -> list[float]:
     generator = np.random.default_rng(0)
     shuffled = [generator.permutation(series, axis=0) for _ in range(SHUFFLES if lags else 0)]
     found: list[float] = []

@@ -30,7 +30,5 @@ GLANCE = Effort(rows=4, directions=1, exact=0, products=0, points=0, exponents=0
 """While a training goes on: without spectra."""
 QUICK = Effort(rows=8, directions=1, exact=64, products=16, points=2, exponents=2, steps=24)
 """The default: with a step of training around it about three times that step."""
-THOROUGH = Effort(
-    rows=32, directions=8, exact=700, products=128, points=8, exponents=8, steps=256
-)
+THOROUGH = Effort(rows=32, directions=8, exact=700, products=128, points=8, exponents=8, steps=256)
 """Seconds for a large model, and exact spectra."""

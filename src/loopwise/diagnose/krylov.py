@@ -11,9 +11,11 @@ Array = NDArray[np.float64]
 Apply = Callable[[Array], Array]
 """[n, S] to [n, S]: one matrix for each column."""
 
+
 def eigenvalues(matrix: Array, effort: Effort) -> NDArray[np.complex128]:
     """Eigenvalues of [n, n] by falling modulus: all of a small matrix, of a larger one estimates of
-    the outermost (Arnoldi 1951)."""
+    the outermost (Arnoldi 1951).
+    """
     if not np.isfinite(matrix).all():
         return np.full(1, np.nan, complex)
     if len(matrix) > effort.exact:
@@ -37,9 +39,7 @@ def radii(apply: Apply, size: int, count: int, effort: Effort) -> Array:
     return np.abs(np.linalg.eigvals(found)).max(-1) if size else np.zeros(count)
 
 
-def norms(
-    apply: Apply, transposed: Apply, size: int, count: int, effort: Effort
-) -> Array:
+def norms(apply: Apply, transposed: Apply, size: int, count: int, effort: Effort) -> Array:
     """Largest singular value of each of `count` matrices of `size` columns (Lanczos 1950)."""
     steps = min(size, effort.products // 2)
     found = _arnoldi(lambda v: transposed(apply(v)), size, count, steps)

@@ -128,7 +128,9 @@ def look(
     calls: list[Observation], effort: Effort, *, spectra: bool = True
 ) -> tuple[LayerReport, ...]:
     """What each of the layers did that the loss reached."""
-    return tuple(_look_at(c, effort, spectra) for c in calls if c.reached and 0 not in c.problem.x.shape)
+    return tuple(
+        _look_at(c, effort, spectra) for c in calls if c.reached and 0 not in c.problem.x.shape
+    )
 
 
 def _look_at(call: Observation, effort: Effort, spectra: bool) -> LayerReport:
@@ -211,7 +213,11 @@ def _ids(batch: Any) -> Tensor | None:
     """The first tensor of whole numbers in two dimensions."""
     given = list(batch.values()) if isinstance(batch, Mapping) else batch
     for part in given if isinstance(given, tuple | list) else [given]:
-        if isinstance(part, Tensor) and part.dim() == 2 and part.dtype in (torch.int64, torch.int32):
+        if (
+            isinstance(part, Tensor)
+            and part.dim() == 2
+            and part.dtype in (torch.int64, torch.int32)
+        ):
             return part
         if isinstance(part, Tensor):
             return None

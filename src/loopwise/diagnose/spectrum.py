@@ -23,6 +23,7 @@ from loopwise.nn.reference import Hidden
 SHOWN = 64
 """Eigenvalues of a gate that a report holds at most."""
 
+
 def spectrum(problem: Problem, followed: Followed, effort: Effort = QUICK) -> Spectrum:
     """What the recurrence does to its state, near and along the trajectory; see `Spectrum`."""
     values, norms = {}, {}
@@ -39,7 +40,10 @@ def spectrum(problem: Problem, followed: Followed, effort: Effort = QUICK) -> Sp
     return Spectrum(
         {name: float(abs(v[0])) for name, v in values.items()},
         norms,
-        {name: tuple((float(z.real), float(z.imag)) for z in v[:SHOWN]) for name, v in values.items()},
+        {
+            name: tuple((float(z.real), float(z.imag)) for z in v[:SHOWN])
+            for name, v in values.items()
+        },
         tuple(radii.tolist()),
         tuple(sizes.tolist()),
         tuple(int(path.first + point) for point in points),
@@ -49,7 +53,8 @@ def spectrum(problem: Problem, followed: Followed, effort: Effort = QUICK) -> Sp
 
 class _Path(NamedTuple):
     """The first of the longest rows, alone, in the order of its steps, without the noise of dropout
-    and zoneout."""
+    and zoneout.
+    """
 
     cell: str
     weights: reference.Weights
@@ -131,7 +136,8 @@ class _Jacobians:
 
 class _UnitwiseJacobians(_Jacobians):
     """The same where units meet in the recurrent product alone, without layer norm: each is that
-    matrix between diagonals, which are found once and cost nothing to apply."""
+    matrix between diagonals, which are found once and cost nothing to apply.
+    """
 
     def __init__(self, path: _Path, steps: NDArray[np.int_]):
         super().__init__(path, steps)
@@ -197,9 +203,7 @@ def _jacobians(path: _Path, steps: NDArray[np.int_]) -> _Jacobians:
     return (_UnitwiseJacobians if unitwise else _Jacobians)(path, steps)
 
 
-def _extremes(
-    path: _Path, points: NDArray[np.int_], effort: Effort
-) -> tuple[Array, Array]:
+def _extremes(path: _Path, points: NDArray[np.int_], effort: Effort) -> tuple[Array, Array]:
     """Spectral radius and norm of the step's Jacobian at some points."""
     count, size = len(points), path.size
     if size <= effort.exact:

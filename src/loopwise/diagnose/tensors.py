@@ -1,8 +1,8 @@
 """How large gradients and updates are beside the weights."""
 
 import copy
-from contextlib import contextmanager
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn

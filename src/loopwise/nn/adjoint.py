@@ -20,7 +20,8 @@ from loopwise.nn.rows import restarts_in_reverse, turn
 
 class Adjoint(NamedTuple):
     """Total derivatives of a number with respect to what each step computes, zero beyond a row's
-    end."""
+    end.
+    """
 
     h: Tensor
     """[T, B, P], of ``h_t`` as the step computes it, before zoneout"""

@@ -202,9 +202,7 @@ class _Loop:
     def _step(self) -> None:
         before = time.monotonic()
         with self.watch.over(self.progress.step, self.training.model):
-            outcome = take_step(
-                self.training, self.task, self.wrapped, self.processes, self._votes
-            )
+            outcome = take_step(self.training, self.task, self.wrapped, self.processes, self._votes)
         interrupted, over_time = outcome.votes
         self.policy.interrupted, self.policy.over_time = interrupted > 0, over_time > 0
         self._tick()
