@@ -3,8 +3,8 @@
     python benchmarks/diagnosis.py --out diagnosis.json [--steps 600] [--only adding]
     python benchmarks/diagnosis.py --read diagnosis.json
 
-Short trainings on the synthetic tasks, over cells, lengths, initialisations and learning rates, each
-diagnosed after the first tenth of its steps. A training ends well if it has come at least half of
+Short trainings on the synthetic tasks, over cells, lengths, initialisations and learning rates,
+each diagnosed after the first tenth of its steps. A training ends well if it has come at least half of
 the way from the loss of chance to the optimum. The rules that look at the future (`FORETELLING`)
 are compared with that, at their own thresholds and, to see how much these matter, at others. The
 thresholds were chosen on the tasks adding and parity; the others show how they carry over.

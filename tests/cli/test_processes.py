@@ -13,6 +13,7 @@ from cli.calling import call, command, run, sets
 from loopwise.runs import Run
 from loopwise.runtime.load import load
 from loopwise.train.checkpoints import list_checkpoints
+from tasks.synthetic.runs import SMALL
 
 SETTINGS = sets(
     train__epochs=7,
@@ -128,6 +129,15 @@ def test_two_processes_write_one_run_as_one_process_of_twice_the_batch(text, tmp
     done = torchrun(*pair, "--overwrite")
     assert done.returncode == 0, done.stderr
     assert records(tmp_path / "pair") == before
+
+
+def test_two_processes_draw_sequences_for_one_run(tmp_path):
+    sets = [word for setting in SMALL for word in ("--set", setting)]
+    done = torchrun("train", "adding", "--out", tmp_path / "run", *sets)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("run: ") == 1
+    last = records(tmp_path / "run")[-1]
+    assert (last["epoch"], last["step"]) == (2, 4)  # half of what one process takes
 
 
 def test_several_processes_cannot_share_standard_input(tmp_path, monkeypatch):

@@ -68,10 +68,9 @@ def diagnose(
         return _loss(model, batch, loss_fn)
 
     _require_rows(batch)
-    report = examine(
+    return examine(
         model, run, optimizer=optimizer, data=data, tokens=_ids(batch), thorough=thorough
     )
-    return report
 
 
 def examine(
@@ -89,7 +88,9 @@ def examine(
     Args:
         model: whose layers are looked at.
         run: computes the loss with `model`.
-        optimizer, data, thorough: as in `diagnose`.
+        optimizer: as in `diagnose`.
+        data: likewise.
+        thorough: likewise.
         tokens: [T, B] or [B, T] what the first layer reads, if these are tokens.
         training: what a run's log says.
 
@@ -175,11 +176,9 @@ def _loss(model: nn.Module, batch: Any, loss_fn: Loss | None) -> Tensor:
     if isinstance(model, nn.RNNBase | Stack):
         state = output[1]
         return (state if isinstance(state, Tensor) else state[0]).sum()
-    if isinstance(output, Mapping) and "loss" in output:
-        return cast(Mapping[str, Any], output)["loss"]
-    if not isinstance(output, Tensor) and hasattr(output, "loss"):
-        return output.loss
-    return output
+    if isinstance(output, Mapping):
+        return cast(Mapping[str, Any], output).get("loss", output)
+    return output if isinstance(output, Tensor) else getattr(output, "loss", output)
 
 
 def _require_rows(batch: Any) -> None:

@@ -116,7 +116,7 @@ class LayerReport:
     """One layer in one direction."""
 
     name: str
-    """as its parameters are called: ``"encoder.l1_reverse"`` for ``encoder.weight_ih_l1_reverse``"""
+    """as its parameters are called: ``"rnn.l1_reverse"`` for ``rnn.weight_ih_l1_reverse``"""
     cell: str
     """``"lstm"``, ``"gru"``, ``"rnn_tanh"`` or ``"rnn_relu"``"""
     inputs: int
@@ -208,8 +208,8 @@ class Finding:
     reason: str
     """why the threshold is where it is"""
     remedies: tuple[str, ...] = ()
-    """settings that may cure it, the most promising first; ``"model.cell=gru model.chrono=200"`` are
-    two that belong together"""
+    """settings that may cure it, the most promising first; two that belong together stand side by
+    side, ``"model.cell=gru model.chrono=200"``"""
 
     def __str__(self) -> str:
         return self.sentence

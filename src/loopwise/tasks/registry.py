@@ -52,7 +52,6 @@ def make_task(config: "Config", world: "World") -> "Task[Any]":
 
     Raises:
         DataError: the data cannot be read or is too little.
-        MissingExtraError: training is not installed.
     """
     if config.task == "lm":
         from loopwise.tasks.lm.training import make_task

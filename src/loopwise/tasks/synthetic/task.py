@@ -13,12 +13,13 @@ from loopwise.diagnose.report import Dependence
 from loopwise.export.bundle import to_bundle
 from loopwise.nn.state import State
 from loopwise.runtime.bundle import write_bundle
-from loopwise.tasks.layers.modules import penalty, summarise
-from loopwise.tasks.synthetic.config import SyntheticConfig
+from loopwise.runtime.description import SequenceModelDescription
+from loopwise.tasks.layers.modules import describe_layers, penalty, summarise
+from loopwise.tasks.layers.sequence_model import Answers, SequenceModel
+from loopwise.tasks.synthetic.config import ModelConfig, SyntheticConfig
 from loopwise.tasks.synthetic.data import SequenceBatch, SequenceStream
 from loopwise.tasks.synthetic.measure import ROWS, figures
-from loopwise.tasks.synthetic.model import Answers, SequenceModel, describe
-from loopwise.tasks.synthetic.problems import held_out
+from loopwise.tasks.synthetic.problems import Problem, held_out
 from loopwise.train.processes import World
 from loopwise.train.task import StepLoss
 
@@ -50,7 +51,11 @@ class SyntheticTask:
             world=world.size,
         )
         torch.manual_seed(config.train.seed)
-        self.model = SequenceModel(describe(config.model, self.problem), config.model)
+        self.model = SequenceModel(
+            describe(config.model, self.problem),
+            config.model,
+            one_hot=not config.model.embedding_size,
+        )
         self._figures: dict[str, float] = {}
 
     @property
@@ -103,3 +108,18 @@ class SyntheticTask:
             "validation": self._figures,
         }
         write_bundle(path, to_bundle("sequence-model", self.model, None, info))
+
+
+def describe(config: ModelConfig, problem: Problem) -> SequenceModelDescription:
+    """The description that a bundle will carry."""
+    symbols = problem.inputs == "symbols"
+    embedding_size = config.embedding_size or problem.input_size if symbols else 0
+    return SequenceModelDescription(
+        kind="sequence-model",
+        inputs=problem.inputs,
+        input_size=problem.input_size,
+        embedding_size=embedding_size,
+        layers=describe_layers(config, embedding_size or problem.input_size),
+        outputs=problem.outputs,
+        output_size=problem.output_size,
+    )

@@ -1,4 +1,4 @@
-"""The model of the synthetic tasks as a torch module."""
+"""Numbers or symbols in, recurrent layers, numbers or classes out: a torch module."""
 
 from typing import NamedTuple
 
@@ -8,9 +8,8 @@ from torch.nn import functional
 
 from loopwise.nn.state import State
 from loopwise.runtime.description import SequenceModelDescription
-from loopwise.tasks.layers.modules import RecurrentLayers, describe_layers, draw_uniformly
-from loopwise.tasks.synthetic.config import ModelConfig
-from loopwise.tasks.synthetic.problems import Problem
+from loopwise.tasks.layers.config import LayersConfig
+from loopwise.tasks.layers.modules import RecurrentLayers, draw_uniformly
 
 
 class Answers(NamedTuple):
@@ -27,17 +26,25 @@ class Answers(NamedTuple):
 
 
 class SequenceModel(nn.Module):
-    """Numbers or symbols in, recurrent layers, linear head.
+    """An embedding where inputs are symbols, recurrent layers, a linear head.
 
     Args:
         description: sizes and cells, exactly as a bundle has them.
-        config: of dropout and initialisation, and whether symbols are embedded or one-hot.
+        config: what matters in training alone: dropout and initialisation.
+        one_hot: give each symbol a feature of its own, as many as there are symbols, instead of
+            features that are trained.
     """
 
-    def __init__(self, description: SequenceModelDescription, config: ModelConfig):
+    def __init__(
+        self,
+        description: SequenceModelDescription,
+        config: LayersConfig,
+        *,
+        one_hot: bool = False,
+    ):
         super().__init__()
         self.description = description
-        self.embedding = _make_table(description, one_hot=not config.embedding_size)
+        self.embedding = _make_table(description, one_hot)
         self.layers = RecurrentLayers(description.layers, config)
         self.head = nn.Linear(description.layers[-1].output_size, description.output_size)
         if config.init_scale:
@@ -71,22 +78,7 @@ class OneHot(nn.Module):
         return functional.embedding(ids, self.weight)
 
 
-def describe(config: ModelConfig, problem: Problem) -> SequenceModelDescription:
-    """The description that a bundle will carry."""
-    symbols = problem.inputs == "symbols"
-    embedding_size = config.embedding_size or problem.input_size if symbols else 0
-    return SequenceModelDescription(
-        kind="sequence-model",
-        inputs=problem.inputs,
-        input_size=problem.input_size,
-        embedding_size=embedding_size,
-        layers=describe_layers(config, embedding_size or problem.input_size),
-        outputs=problem.outputs,
-        output_size=problem.output_size,
-    )
-
-
-def _make_table(description: SequenceModelDescription, *, one_hot: bool) -> nn.Module | None:
+def _make_table(description: SequenceModelDescription, one_hot: bool) -> nn.Module | None:
     if description.inputs == "numbers":
         return None
     if one_hot:
