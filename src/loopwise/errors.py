@@ -74,6 +74,7 @@ EXTRAS = {
     "tokenizers": "text",
     "pooch": "data",
     "tensorboard": "tensorboard",
+    "matplotlib": "plot",
 }
 """Optional modules, and the extras of the package that bring them."""
 
