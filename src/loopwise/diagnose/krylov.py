@@ -20,7 +20,7 @@ def eigenvalues(matrix: Array, effort: Effort) -> NDArray[np.complex128]:
         return np.full(1, np.nan, complex)
     if len(matrix) > effort.exact:
         matrix = _arnoldi(lambda v: matrix @ v, len(matrix), 1, effort.products)[0]
-    values = np.linalg.eigvals(matrix)
+    values = np.linalg.eigvals(matrix).astype(complex)
     return values[np.argsort(-np.abs(values), kind="stable")]
 
 
