@@ -78,7 +78,7 @@ def layer(
         ),
         spectrum=Spectrum(
             radius={g: math.hypot(*values[0]) for g, values in eigenvalues.items()},
-            norm={g: 1.9 * radius for g in gates},
+            norm=dict.fromkeys(gates, 1.9 * radius),
             eigenvalues=eigenvalues,
             jacobian_radius=decay(0, 9, start=math.exp(slope), noise=0.05, seed=seed),
             jacobian_norm=decay(0, 9, start=1.4 * math.exp(slope), noise=0.1, seed=seed + 1),
