@@ -27,7 +27,8 @@ document.addEventListener("click", event => {
     setTimeout(() => button.classList.remove("copied"), 1500);
   };
   const select = () => getSelection().selectAllChildren(button);
-  navigator.clipboard ? navigator.clipboard.writeText(button.dataset.copy).then(done, select) : select();
+  if (navigator.clipboard) navigator.clipboard.writeText(button.dataset.copy).then(done, select);
+  else select();
 });
 """
 
