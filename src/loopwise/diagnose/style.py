@@ -5,8 +5,8 @@ share an axis differ in their dashes, too.
 """
 
 import math
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import matplotlib.style
@@ -92,15 +92,17 @@ _SETTINGS: dict[str, Any] = {
 
 _DECADES = 30
 """what a log axis shows at most"""
-_MOST = 280
+_MOST = 200
 """decades from 1 that matplotlib's ticks can bear"""
 _MARKS = 60
 """of numbers that have no place on a log axis"""
 
 
-def style() -> AbstractContextManager[None]:
+@contextmanager
+def style() -> Generator[None]:
     """The settings of all figures here, whatever the user's are; these come back at the end."""
-    return matplotlib.style.context(["default", _SETTINGS])
+    with matplotlib.style.context(["default", _SETTINGS]):
+        yield
 
 
 def gate_style(gate: str) -> dict[str, Any]:
@@ -135,9 +137,7 @@ class Line(NamedTuple):
     look: dict[str, Any]
 
 
-def log_lines(
-    axis: Axes, x: Sequence[float], lines: Sequence[Line], *, decades: float = 2
-) -> None:
+def log_lines(axis: Axes, x: Sequence[float], lines: Sequence[Line], *, decades: float = 2) -> None:
     """Draw curves on a log axis of `decades` at least; what has no place on it is marked."""
     low, high = _limits([line.values for line in lines], decades)
     x_values = np.asarray(x, float)
@@ -164,10 +164,10 @@ def scale_log(axis: Axes, low: float, high: float) -> None:
     subs = [1, 2, 5] if high < 50 * low else [1]
     axis.yaxis.set_major_locator(LogLocator(subs=subs, numticks=6))
     axis.yaxis.set_minor_locator(NullLocator())
-    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: power(value)))
+    axis.yaxis.set_major_formatter(FuncFormatter(power))
 
 
-def power(value: float) -> str:
+def power(value: float, _: object = None) -> str:
     """A number as a tick of a log axis says it: 0.1, 1, 2, 10, and 10⁻³ beyond."""
     if value <= 0:
         return "0"
@@ -199,9 +199,7 @@ def _smallest(lines: Sequence[Line]) -> float:
     return float(values.min()) if values.size else math.inf
 
 
-def _edge(
-    axis: Axes, x: list[float], height: int, marker: Any, colour: str, label: str
-) -> None:
+def _edge(axis: Axes, x: list[float], height: int, marker: Any, colour: str, label: str) -> None:
     if not x:
         return
     places = np.unique(x)
