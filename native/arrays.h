@@ -3,11 +3,12 @@
 
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/string_view.h>
 
-#include <cstring>
 #include <deque>
 #include <initializer_list>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <vector>
 
@@ -29,7 +30,7 @@ class Arrays {
     PyObject *name, *object;  // borrowed
     named_.reserve(given.size());
     for (Py_ssize_t i = 0; PyDict_Next(given.ptr(), &i, &name, &object);)
-      if (object != Py_None) named_.push_back({PyUnicode_AsUTF8(name), object});
+      if (object != Py_None) named_.push_back({nb::cast<std::string_view>(nb::handle(name)), object});
   }
 
   // The memory of an argument, or null where it is absent or None.
@@ -93,14 +94,14 @@ class Arrays {
     return array;
   }
 
-  PyObject* find(const char* name) const {
+  PyObject* find(std::string_view name) const {
     for (const Named& each : named_)
-      if (!std::strcmp(each.name, name)) return each.object;
+      if (each.name == name) return each.object;
     return nullptr;
   }
 
   struct Named {
-    const char* name;
+    std::string_view name;
     PyObject* object;
   };
 

@@ -80,7 +80,7 @@ static void multiply(const Panels<Direct>& w, int p0, int p1, int rows, const In
 #endif
 
 // Whether weights are used too seldom to be packed.
-static bool is_brief(const Recurrence& p) { return p.T <= 2 && p.B < TILE_ROWS; }
+static bool is_brief(const Recurrence& p) { return p.T <= 4 && p.T * p.B <= 16; }
 
 // As `make_plan`, but that by rows each thread would turn all weights.
 static Plan make_direct_plan(const Recurrence& p) {

@@ -127,10 +127,13 @@ def allocate(
 LARGE = 1 << 17
 """Numbers from which on memory of the engine's is worth its price, some microseconds."""
 
+REAL = (Tensor, torch.nn.Parameter)
+"""Types whose tensors may have it; fake ones have no memory."""
+
 
 def _empty(like: Tensor, *shape: int) -> Tensor:
-    if math.prod(shape) < LARGE or type(like) not in (Tensor, torch.nn.Parameter):
-        return like.new_empty(shape)  # nor has a fake tensor any memory
+    if math.prod(shape) < LARGE or type(like) not in REAL:
+        return like.new_empty(shape)
     return torch.from_numpy(engine.empty(shape))
 
 
@@ -177,7 +180,7 @@ def _arguments(problem: Problem) -> dict[str, Tensor]:
 
 def _whole(tensor: Tensor) -> Tensor:
     """With its numbers one after the other in memory."""
-    if tensor.is_contiguous() and not tensor.is_neg():
+    if tensor.is_contiguous() and not tensor.is_neg():  # both at once are dearer
         return tensor
     return tensor.resolve_neg().contiguous()
 
@@ -208,13 +211,12 @@ def backward(
         saved: its results and what it has kept besides, in their order.
         wanted: one for each of `problem.tensors()`.
     """
-    named = dict(zip(_names(problem), problem.tensors(), strict=True))
+    names, x = _names(problem), problem.x
     found: dict[str, Tensor] = {}
-    for name in compress(named, wanted):
+    for name, like in compress(zip(names, problem.tensors(), strict=True), wanted):
         # states gather sums, and of the input nothing beyond a row's end is written
         sums = name.startswith(("h0", "c0", "restart")) or problem.lengths is not None
-        like = named[name]
-        found[name] = (_zeros if sums else _empty)(like, *like.shape)
+        found[name] = (_zeros if sums else _empty)(x, *like.shape)
     results = _saved_names(problem)
     given = {
         f"d_{name}": _whole(grad)
@@ -224,7 +226,7 @@ def backward(
     kept = dict(zip(results, saved, strict=True))
     new = {f"d_{name}": tensor for name, tensor in found.items()}
     _run(engine.backward, problem, kept, given, new)
-    return [found.get(name) for name in named]
+    return [found.get(name) for name in names]
 
 
 def _differentiable(

@@ -38,9 +38,7 @@ class Problem(NamedTuple):
 
     def learns(self) -> bool:
         """Whether autograd may ask for gradients."""
-        return torch.is_grad_enabled() and any(
-            [tensor.requires_grad for tensor in self.tensors()]
-        )
+        return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in self.tensors())
 
     def tensors(self) -> list[Tensor]:
         """The tensors that have gradients, in a fixed order."""
