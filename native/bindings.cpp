@@ -85,7 +85,7 @@ void read(Recurrence& p, Arrays& in, const std::string& cell, bool reverse, int 
   p.share_h = in.result("share_h", {T, B, gates});
 }
 
-void forward(const std::string& cell, bool reverse, int threads, const nb::kwargs& arrays) {
+void forward(const std::string& cell, bool reverse, int threads, const nb::dict& arrays) {
   Arrays in(arrays);
   Recurrence p = {};
   read(p, in, cell, reverse, threads);
@@ -93,7 +93,7 @@ void forward(const std::string& cell, bool reverse, int threads, const nb::kwarg
   loopwise::kernels().forward(p);
 }
 
-void backward(const std::string& cell, bool reverse, int threads, const nb::kwargs& arrays) {
+void backward(const std::string& cell, bool reverse, int threads, const nb::dict& arrays) {
   Arrays in(arrays);
   Recurrence p = {};
   read(p, in, cell, reverse, threads);

@@ -66,12 +66,12 @@ def forward(cell: str, reverse: bool, threads: int, **arrays: Any) -> None:
         ValueError, TypeError: an array is missing, or has another shape or type. Nothing is
             touched.
     """
-    _engine().forward(cell, reverse, threads, **arrays)
+    _engine().forward(cell, reverse, threads, arrays)
 
 
 def backward(cell: str, reverse: bool, threads: int, **arrays: Any) -> None:
     """Run it backwards: besides the arrays of `forward` those of `Gradients`, as ``d_...``."""
-    _engine().backward(cell, reverse, threads, **arrays)
+    _engine().backward(cell, reverse, threads, arrays)
 
 
 def surprisal(threads: int, scale: float, **arrays: Any) -> None:
