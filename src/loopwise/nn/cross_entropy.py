@@ -122,8 +122,17 @@ def _solve(
 
 
 def _tiles_pay(x: Tensor, weight: Tensor) -> bool:
-    """Whether the engine's products are faster than torch's, which are by vectors."""
-    return engine.isa() == "amx" and x.dtype == torch.float32
+    """Whether the engine's products are faster than torch's: on tiles, with work for all threads.
+
+    The engine shares groups of 256 classes out among threads, and torch multiplies by vectors.
+    """
+    rows, classes = x.shape[0], weight.shape[0]
+    return (
+        x.dtype == torch.float32
+        and rows >= 32
+        and classes >= 256 * torch.get_num_threads()
+        and engine.isa() == "amx"
+    )
 
 
 def _solve_by_tiles(
@@ -178,4 +187,4 @@ def _numbers(logits: Tensor) -> Any:
 
 
 def _times(part: Tensor, grad: Tensor) -> Tensor:
-    return part if float(grad) == 1 else part * grad
+    return part if float(grad) == 1 else part.mul_(grad)
