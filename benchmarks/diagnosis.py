@@ -42,6 +42,7 @@ KINDS = {
     "gru": ("model.cell=gru", "model.chrono=0"),
     "gru, chrono": ("model.cell=gru", "model.chrono={length}"),
     "lstm, lr 0.5": ("model.cell=lstm", "model.chrono=0", "train.lr=0.5", "train.clip=0"),
+    "rnn, lr 0.5": ("model.cell=rnn", "train.lr=0.5", "train.clip=0"),
     "gru, lr 0.5": ("model.cell=gru", "model.chrono=0", "train.lr=0.5", "train.clip=0"),
     "relu rnn, large weights": (
         "model.cell=rnn",
