@@ -78,7 +78,7 @@ def layer(
         ),
         spectrum=Spectrum(
             radius={g: math.hypot(*values[0]) for g, values in eigenvalues.items()},
-            norm={g: 1.9 * radius for g in gates},
+            norm=dict.fromkeys(gates, 1.9 * radius),
             eigenvalues=eigenvalues,
             jacobian_radius=decay(0, 9, start=math.exp(slope), noise=0.05, seed=seed),
             jacobian_norm=decay(0, 9, start=1.4 * math.exp(slope), noise=0.1, seed=seed + 1),
@@ -121,36 +121,61 @@ def tensors(*layers, ratio=1e-3, updates=True):
 
 
 def dependence(reach=40, lags=60):
-    values = tuple(float(0.3 * math.exp(-k / (reach / 3))) if k <= reach else 0.0 for k in range(1, lags + 1))
+    values = tuple(
+        float(0.3 * math.exp(-k / (reach / 3))) if k <= reach else 0.0 for k in range(1, lags + 1)
+    )
     return Dependence("mutual information", tuple(range(1, lags + 1)), values, reach)
 
 
 def vanishing():
     only = layer(slope=-0.19, radius=0.62, saturated=0.3, seed=3)
     return Report(
-        2.31, (only,), tensors(only, ratio=2e-5), dependence=dependence(),
+        2.31,
+        (only,),
+        tensors(only, ratio=2e-5),
+        dependence=dependence(),
         training=Training(3000, 0.02, 64),
     )
 
 
 def exploding():
     only = layer("rnn.l0", "rnn_tanh", slope=0.24, steps=100, radius=1.45, saturated=0.12, seed=4)
-    return Report(5.9, (only,), tensors(only, ratio=4e-2, updates=True), training=Training(400, 0.93, None))
+    return Report(
+        5.9, (only,), tensors(only, ratio=4e-2, updates=True), training=Training(400, 0.93, None)
+    )
 
 
 def healthy():
     layers = tuple(
-        layer(f"encoder.l{k}{way}", "gru", slope=-0.012 - 0.006 * k, steps=128, radius=1.02, seed=5 + k)
+        layer(
+            f"encoder.l{k}{way}",
+            "gru",
+            slope=-0.012 - 0.006 * k,
+            steps=128,
+            radius=1.02,
+            seed=5 + k,
+        )
         for k in (0, 1)
         for way in ("", "_reverse")
     )
-    return Report(1.12, layers, tensors(*layers), dependence=dependence(30, 100), training=Training(12000, 0.1, 128))
+    return Report(
+        1.12,
+        layers,
+        tensors(*layers),
+        dependence=dependence(30, 100),
+        training=Training(12000, 0.1, 128),
+    )
 
 
 def tiny():
     """One step, one unit, nothing to see."""
     only = LayerReport(
-        "l0", "rnn_relu", 1, 1, 1, 1,
+        "l0",
+        "rnn_relu",
+        1,
+        1,
+        1,
+        1,
         Gradients((0.0,), None, {"h": (0.0,)}, NAN, None),
         Influence((1.0, 0.0), None, (0.0, 0.0), NAN, 1, 1),
         Spectrum({"h": 0.0}, {"h": 0.0}, {"h": ((0.0, 0.0),)}, (), (), (), (-INF,)),
@@ -163,26 +188,45 @@ def broken():
     """NaN, infinity and zero wherever they can stand."""
     odd = (NAN, INF, 0.0, 1e-320, 1e300, 1.0, -INF, NAN)
     only = LayerReport(
-        "l0", "lstm", 4, 2, 8, 1,
+        "l0",
+        "lstm",
+        4,
+        2,
+        8,
+        1,
         Gradients(odd, (NAN,) * 8, {"i": odd, "f": (0.0,) * 8}, NAN, INF),
         Influence(odd, (0.0,) * 8, (INF,) * 8, NAN, None, None),
         Spectrum(
-            {"i": NAN, "f": INF}, {"i": NAN, "f": INF}, {"i": ((NAN, 0.0), (INF, 1.0)), "f": ()},
-            (NAN, INF, 0.0), (1e300, NAN, 0.0), (0, 3, 7), (INF, NAN, -INF),
+            {"i": NAN, "f": INF},
+            {"i": NAN, "f": INF},
+            {"i": ((NAN, 0.0), (INF, 1.0)), "f": ()},
+            (NAN, INF, 0.0),
+            (1e300, NAN, 0.0),
+            (0, 3, 7),
+            (INF, NAN, -INF),
         ),
         Activity(
-            {"i": NAN, "f": 0.0}, {"i": NAN, "f": 1.0}, {"i": (NAN,) * 20, "f": (0.0,) * 20},
-            (0, 1), (), NAN,
+            {"i": NAN, "f": 0.0},
+            {"i": NAN, "f": 1.0},
+            {"i": (NAN,) * 20, "f": (0.0,) * 20},
+            (0, 1),
+            (),
+            NAN,
         ),
     )
     return Report(
-        NAN, (only,), (TensorReport("a", INF, NAN, NAN), TensorReport("b", 0.0, 1.0, 0.0)),
+        NAN,
+        (only,),
+        (TensorReport("a", INF, NAN, NAN), TensorReport("b", 0.0, 1.0, 0.0)),
         NotFinite("rnn", 3, "the state of a step"),
     )
 
 
 def deep(count=40):
-    layers = tuple(layer(f"stack.l{k}", "gru", slope=-0.01 * k, steps=32, units=8, seed=k) for k in range(count))
+    layers = tuple(
+        layer(f"stack.l{k}", "gru", slope=-0.01 * k, steps=32, units=8, seed=k)
+        for k in range(count)
+    )
     return Report(1.0, layers, tensors(*layers), skipped={"head.rnn": "has a cell of its own"})
 
 
@@ -192,24 +236,37 @@ def hostile():
     name = "<script>alert('$x$')</script>\x1b[31m/../\"&"
     named = replace(report.layers[0], name=name)
     return replace(
-        report, layers=(named,), tensors=tensors(named), not_finite=NotFinite(name, 1, "<b>"),
+        report,
+        layers=(named,),
+        tensors=tensors(named),
+        not_finite=NotFinite(name, 1, "<b>"),
         skipped={name: "<i>"},
     )
 
 
 def findings(report):
     """What somebody might say of any report."""
-    where = report.layers[0].name
+    where = report.layers[0].name if report.layers else "model"
     return (
         Finding(
-            "vanishing", where,
+            "vanishing",
+            where,
             f"In {where}, the gradient shrinks to 1/e within 6 steps back, while the data depends "
             "on 40 steps.",
-            0.78, 0.9, "Below 0.9 a step, less than 2 % of the gradient is left after 40 steps.",
+            0.78,
+            0.9,
+            "Below 0.9 a step, less than 2 % of the gradient is left after 40 steps.",
             ("model.cell=lstm", "model.forget_bias=2.0", "train.window=128"),
         ),
-        Finding("updates", "model", "Updates are 50 times smaller than usual.", 2e-5, 1e-4,
-                "Weights that change by a thousandth a step learn well.", ("train.lr=0.01",)),
+        Finding(
+            "updates",
+            "model",
+            "Updates are 50 times smaller than usual.",
+            2e-5,
+            1e-4,
+            "Weights that change by a thousandth a step learn well.",
+            ("train.lr=0.01",),
+        ),
         Finding("healthy", "head.weight", "The head's gradients are fine.", 1e-3, 1e-2, "", ()),
     )
 

@@ -400,6 +400,7 @@ def _dependence(axis: Axes, found: Dependence) -> None:
             ha="center",
             fontsize=8,
             color=style.MUTED,
+            path_effects=[withStroke(linewidth=3, foreground=style.PAPER)],
         )
 
 

@@ -86,7 +86,9 @@ def write_page(
 
 
 def _summary(report: Report) -> str:
-    parts = [f"loss {number(report.loss)}", f"{len(report.layers)} recurrent layers"]
+    count = len(report.layers)
+    layers = "1 recurrent layer" if count == 1 else f"{count} recurrent layers"
+    parts = [f"loss {number(report.loss)}", layers]
     if training := report.training:
         parts.append(f"training step {training.step:,}")
         if training.clipped is not None:
@@ -139,7 +141,9 @@ def _figures(report: Report, drawn: dict[str, Figure]) -> list[str]:
     shown, single = plots.layers_shown(report), len(report.layers) == 1
     found = [f'<div class="{"single" if single else "several"}">', *sections, "</div>"]
     if len(shown) < len(report.layers):
-        note = f"Figures show {len(shown)} of {len(report.layers)} layers, first those with findings."
+        note = (
+            f"Figures show {len(shown)} of {len(report.layers)} layers, first those with findings."
+        )
         found.insert(0, f'<p class="muted">{note} The table below has all.</p>')
     if "tensors" in drawn:
         caption = (

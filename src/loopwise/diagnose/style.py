@@ -92,7 +92,7 @@ _SETTINGS: dict[str, Any] = {
 
 _DECADES = 30
 """what a log axis shows at most"""
-_MOST = 280
+_MOST = 200
 """decades from 1 that matplotlib's ticks can bear"""
 _MARKS = 60
 """of numbers that have no place on a log axis"""
@@ -135,9 +135,7 @@ class Line(NamedTuple):
     look: dict[str, Any]
 
 
-def log_lines(
-    axis: Axes, x: Sequence[float], lines: Sequence[Line], *, decades: float = 2
-) -> None:
+def log_lines(axis: Axes, x: Sequence[float], lines: Sequence[Line], *, decades: float = 2) -> None:
     """Draw curves on a log axis of `decades` at least; what has no place on it is marked."""
     low, high = _limits([line.values for line in lines], decades)
     x_values = np.asarray(x, float)
@@ -199,9 +197,7 @@ def _smallest(lines: Sequence[Line]) -> float:
     return float(values.min()) if values.size else math.inf
 
 
-def _edge(
-    axis: Axes, x: list[float], height: int, marker: Any, colour: str, label: str
-) -> None:
+def _edge(axis: Axes, x: list[float], height: int, marker: Any, colour: str, label: str) -> None:
     if not x:
         return
     places = np.unique(x)

@@ -3,6 +3,7 @@
 import math
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 
 from loopwise.diagnose.report import Curve, Report
 from loopwise.diagnose.words import number, pace, reach, short
@@ -46,17 +47,14 @@ def sparkline(curve: Curve, low: float, high: float, blocks: str = _BLOCKS) -> s
     """
     width = min(_WIDTH, len(curve))
     bounds = [len(curve) * k // width for k in range(width + 1)] if width else [0]
-    parts = [curve[a:b] for a, b in zip(bounds, bounds[1:], strict=False)]
+    parts = [curve[a:b] for a, b in pairwise(bounds)]
     return "".join(_block(part, low, high, blocks) for part in parts)
 
 
 def scale(report: Report) -> tuple[float, float]:
     """The least and the largest gradient norm of all layers, with some decades between them."""
     values = [
-        value
-        for layer in report.layers
-        for value in layer.gradients.h
-        if 0 < value < math.inf
+        value for layer in report.layers for value in layer.gradients.h if 0 < value < math.inf
     ]
     high = max(values, default=1.0)
     return max(min(values, default=high), 1e-290, high * 1e-30), high
@@ -71,7 +69,10 @@ def _layers(report: Report, blocks: str) -> list[str]:
     names = [short(layer.name, 24, "...") for layer in shown]
     wide = max(map(len, names))
     across = min(_WIDTH, max(len(layer.gradients.h) for layer in shown))
-    rows = ["", f"gradient norm over time, oldest left, {number(low)} to {number(high)} (log scale)"]
+    rows = [
+        "",
+        f"gradient norm over time, oldest left, {number(low)} to {number(high)} (log scale)",
+    ]
     for name, layer in zip(names, shown, strict=True):
         line = sparkline(layer.gradients.h, low, high, blocks).ljust(across)
         slope = pace(layer.gradients.slope_h)
