@@ -1,16 +1,19 @@
-// NumPy arrays from Python, checked before anything is touched.
+// NumPy arrays and torch's tensors from Python, checked before anything is touched.
 #pragma once
 
 #include <nanobind/nanobind.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/string_view.h>
 
-#include <cstring>
+#include <deque>
 #include <initializer_list>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <vector>
 
 #include "recurrence.h"
+#include "view.h"
 
 namespace nb = nanobind;
 
@@ -20,63 +23,39 @@ inline void require(bool holds, const char* message) {
   if (!holds) throw nb::value_error(message);
 }
 
-inline std::string shape_text(const std::vector<Py_ssize_t>& shape) {
-  std::string text = "(";
-  for (size_t i = 0; i < shape.size(); i++)
-    text += (i ? ", " : "") + std::to_string(shape[i]);
-  return text + ")";
-}
-
-// Whether numbers are of a type that the module `struct` has a letter for. `l` is an integer of 32
-// or of 64 bits: that depends on the platform.
-inline bool is_type(const Py_buffer& view, char type) {
-  const char* given = view.format ? view.format : "B";
-  if (!std::strcmp(given, "l")) given = view.itemsize == 8 ? "q" : "i";
-  return given[0] == type && !given[1];
-}
-
-// Keyword arguments that are arrays. Their memory stays while this object lives.
+// Keyword arguments that are arrays or tensors. Their memory stays while this object lives.
 class Arrays {
  public:
-  explicit Arrays(const nb::dict& given) : given_(given) { views_.reserve(64); }
-  ~Arrays() {
-    for (Py_buffer& view : views_) PyBuffer_Release(&view);
+  explicit Arrays(const nb::dict& given) : given_(given) {
+    PyObject *name, *object;  // borrowed
+    named_.reserve(given.size());
+    for (Py_ssize_t i = 0; PyDict_Next(given.ptr(), &i, &name, &object);)
+      if (object != Py_None) named_.push_back({nb::cast<std::string_view>(nb::handle(name)), object});
   }
-  Arrays(const Arrays&) = delete;
-  Arrays& operator=(const Arrays&) = delete;
 
-  // The memory of an argument, or null where it is absent or None. -1 in a shape is any size.
+  // The memory of an argument, or null where it is absent or None.
   template <class T>
   T* take(const char* name, char type, std::initializer_list<Py_ssize_t> shape) {
-    PyObject* object = PyDict_GetItemString(given_.ptr(), name);  // borrowed
-    if (!object || object == Py_None) return nullptr;
-    Py_buffer view;
+    PyObject* object = find(name);
+    if (!object) return nullptr;
     constexpr bool written = !std::is_const_v<T>;
-    int flags = PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | (written ? PyBUF_WRITABLE : 0);
-    if (PyObject_GetBuffer(object, &view, flags) != 0) {
-      PyErr_Clear();
+    const View& view = views_.emplace_back(object, written);
+    if (!view.is_open())
       throw nb::type_error((std::string(name) + ": expected a C-contiguous array" +
                             (written ? " that may be written to" : ""))
                                .c_str());
-    }
-    views_.push_back(view);
-    std::vector<Py_ssize_t> found(view.shape, view.shape + view.ndim);
-    if (!is_type(view, type))
-      throw nb::type_error((std::string(name) + ": expected type '" + type + "', given '" +
-                            (view.format ? view.format : "B") + "'")
-                               .c_str());
-    bool fits = found.size() == shape.size();
-    size_t i = 0;
-    for (Py_ssize_t n : shape) {
-      if (fits && n >= 0 && found[i] != n) fits = false;
-      i++;
-    }
+    if (!view.is(type))
+      throw nb::type_error(
+          (std::string(name) + ": expected type '" + type + "', given '" + view.type() + "'").c_str());
+    const int dimensions = static_cast<int>(shape.size());
+    bool fits = view.dimensions() == dimensions;
+    for (int i = 0; fits && i < dimensions; i++) fits = view.size(i) == shape.begin()[i];
     if (!fits)
       throw nb::value_error((std::string(name) + ": expected shape " +
-                             shape_text(std::vector<Py_ssize_t>(shape)) + ", given " +
-                             shape_text(found))
+                             View::shape_text(shape.begin(), dimensions) + ", given " +
+                             view.shape())
                                 .c_str());
-    return static_cast<T*>(view.buf);
+    return view.data<T>();
   }
 
   const float* floats(const char* name, std::initializer_list<Py_ssize_t> shape) {
@@ -93,26 +72,16 @@ class Arrays {
   }
   // Whether the numbers of an array take so many bytes each.
   bool holds(const char* name, Py_ssize_t bytes) {
-    PyObject* object = PyDict_GetItemString(given_.ptr(), name);
-    Py_buffer view;
-    if (!object || PyObject_GetBuffer(object, &view, PyBUF_ND) != 0) {
-      PyErr_Clear();
-      return false;
-    }
-    Py_ssize_t size = view.itemsize;
-    PyBuffer_Release(&view);
-    return size == bytes;
+    PyObject* object = find(name);
+    return object && View(object, false).item_size() == bytes;
   }
   // The size of one dimension of an array that must be there.
   int extent(const char* name, int dimension) {
-    PyObject* object = PyDict_GetItemString(given_.ptr(), name);
-    Py_buffer view;
-    if (!object || PyObject_GetBuffer(object, &view, PyBUF_ND) != 0) {
-      PyErr_Clear();
+    PyObject* object = find(name);
+    if (!object || !views_.emplace_back(object, false).is_open())
       throw nb::value_error((std::string(name) + ": expected an array").c_str());
-    }
-    Py_ssize_t n = dimension < view.ndim ? view.shape[dimension] : -1;
-    PyBuffer_Release(&view);
+    const View& view = views_.back();
+    Py_ssize_t n = dimension < view.dimensions() ? view.size(dimension) : -1;
     if (n < 0 || n > INT32_MAX)
       throw nb::value_error((std::string(name) + ": has too few dimensions or is too large").c_str());
     return static_cast<int>(n);
@@ -125,8 +94,20 @@ class Arrays {
     return array;
   }
 
+  PyObject* find(std::string_view name) const {
+    for (const Named& each : named_)
+      if (each.name == name) return each.object;
+    return nullptr;
+  }
+
+  struct Named {
+    std::string_view name;
+    PyObject* object;
+  };
+
   nb::dict given_;
-  std::vector<Py_buffer> views_;
+  std::vector<Named> named_;
+  std::deque<View> views_;
 };
 
 inline int cell_of(const std::string& name) {

@@ -1,6 +1,7 @@
 // A recurrence forwards.
 #pragma once
 
+#include "direct.h"
 #include "memory.h"
 #include "split.h"
 #include "step.h"
@@ -283,7 +284,8 @@ static void forward(const Recurrence& p) {
     if (p.cn) copy(p.cn + (size_t)walk.row(r) * p.H, p.c0 + (size_t)walk.row(r) * p.H, 0, p.H);
   }
   if (takes_tiles(p) && forward_by<Tiled>(p, make_plan(p, true))) return;
-  forward_by<float>(p, make_plan(p, false));
+  if (is_brief(p)) forward_by<Direct>(p, make_direct_plan(p));
+  else forward_by<float>(p, make_plan(p, false));
 }
 
 }  // namespace LOOPWISE_ISA

@@ -24,31 +24,10 @@ nb::object empty_floats(nb::object shape) {
   return (*make)(shape, *type);
 }
 
-// A buffer of some object, given back at the end.
-class View {
- public:
-  View(nb::handle object, const char* what, int flags = PyBUF_C_CONTIGUOUS | PyBUF_FORMAT) {
-    if (PyObject_GetBuffer(object.ptr(), &view_, flags) != 0) {
-      PyErr_Clear();
-      throw nb::type_error((std::string(what) + ": expected a C-contiguous array").c_str());
-    }
-  }
-  ~View() { PyBuffer_Release(&view_); }
-  View(const View&) = delete;
-  View& operator=(const View&) = delete;
-
-  int dimensions() const { return view_.ndim; }
-  Py_ssize_t size(int i) const { return view_.shape[i]; }
-  template <class T>
-  T* data() const { return static_cast<T*>(view_.buf); }
-  bool is(char type) const { return is_type(view_, type); }
-  std::string shape() const {
-    return shape_text(std::vector<Py_ssize_t>(view_.shape, view_.shape + view_.ndim));
-  }
-
- private:
-  Py_buffer view_;
-};
+void require_array(const View& view, const char* what) {
+  if (!view.is_open())
+    throw nb::type_error((std::string(what) + ": expected a C-contiguous array").c_str());
+}
 
 size_t line(size_t n) { return (n + 15) & ~static_cast<size_t>(15); }
 
@@ -223,7 +202,8 @@ nb::object Streams::push(nb::object x) {
 
 nb::object Streams::step(nb::object ids, nb::object x) {
   Turn turn(*this);
-  View view(ids, "ids");
+  const View view(ids, false);
+  require_array(view, "ids");
   require(view.dimensions() == 1 && view.is('i'), "ids: expected int32 [n]");
   const int rows = static_cast<int>(view.size(0));
   const int32_t* id = view.data<const int32_t>();
@@ -248,7 +228,8 @@ nb::object Streams::run(nb::handle x, int rows, bool many) {
     const int64_t id = PyLong_AsLongLongAndOverflow(x.ptr(), &overflow);
     return advance({nullptr, &id, 1, true}, 1, false);
   }
-  View view(x, "x");
+  const View view(x, false);
+  require_array(view, "x");
   const int own = tokens ? 0 : 1;  // dimensions of one step's input
   const bool single = !many && view.dimensions() == own;
   if (!(single || view.dimensions() == own + 1) ||
@@ -277,7 +258,8 @@ nb::object Streams::advance(const Input& input, int rows, bool many) {
                                 .c_str());
   nb::object result = input.single ? empty_floats(nb::int_(outputs))
                                    : empty_floats(nb::make_tuple(count, outputs));
-  View out(result, "result", PyBUF_C_CONTIGUOUS | PyBUF_FORMAT | PyBUF_WRITABLE);
+  const View out(result, true);
+  require_array(out, "result");
   const size_t chunk = many ? static_cast<size_t>(rows) : CHUNK;
   make_room(static_cast<int>(std::min(chunk, count)));
   auto work = [&] {

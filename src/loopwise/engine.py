@@ -66,12 +66,12 @@ def forward(cell: str, reverse: bool, threads: int, **arrays: Any) -> None:
         ValueError, TypeError: an array is missing, or has another shape or type. Nothing is
             touched.
     """
-    _engine().forward(cell, reverse, threads, **arrays)
+    _engine().forward(cell, reverse, threads, arrays)
 
 
 def backward(cell: str, reverse: bool, threads: int, **arrays: Any) -> None:
     """Run it backwards: besides the arrays of `forward` those of `Gradients`, as ``d_...``."""
-    _engine().backward(cell, reverse, threads, **arrays)
+    _engine().backward(cell, reverse, threads, arrays)
 
 
 def surprisal(threads: int, scale: float, **arrays: Any) -> None:
@@ -87,6 +87,25 @@ def surprisal(threads: int, scale: float, **arrays: Any) -> None:
         ValueError, TypeError: as `forward`.
     """
     _engine().surprisal(threads, scale, **arrays)
+
+
+def head(threads: int, at_once: int, **arrays: Any) -> bool:
+    """Find the surprisals of a linear layer's logits, and the gradients of their sum.
+
+    Args:
+        threads: how many to use.
+        at_once: rows whose logits may be in memory together.
+        arrays: ``x`` [N, F], ``weight`` [V, F], ``bias`` [V] or absent, float32; ``targets`` and
+            ``nats`` as `surprisal` has them; where the gradients go, absent where not wanted:
+            ``d_x``, ``d_weight``, ``d_bias``.
+
+    Returns:
+        whether all numbers were finite. If not, the results are worthless.
+
+    Raises:
+        ValueError, TypeError: as `forward`.
+    """
+    return _engine().head(threads, at_once, **arrays)
 
 
 def empty(shape: Sequence[int]) -> NDArray[np.float32]:

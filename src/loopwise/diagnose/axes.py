@@ -129,7 +129,7 @@ def gates(layer: LayerReport, axis: Axes) -> Axes:
             axis.fill_between([left, left + zone], row, row + 0.95, color=style.BAD, linewidth=0)
         axis.stairs(row + 0.68 * height, edges, baseline=row, fill=True, color=colour, alpha=0.85)
         low, high = found.low.get(name, math.nan), found.high.get(name, math.nan)
-        look = {"va": "top", "fontsize": 8, "color": style.INK}
+        look: dict[str, Any] = {"va": "top", "fontsize": 8, "color": style.INK}
         axis.text(0.005, row + 0.95, percent(low), ha="left", **look)
         axis.text(0.995, row + 0.95, percent(high), ha="right", **look)
     axis.set(xlim=(0, 1), ylim=(0, max(len(names), 1)))
@@ -191,7 +191,7 @@ def lyapunov(layer: LayerReport, axis: Axes) -> Axes:
     axis.axhspan(0, high + margin, color=style.BAD, linewidth=0, zorder=0)
     axis.axhline(0, color=style.INK, linewidth=0.8)
     axis.grid(False, axis="x")
-    axis.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    axis.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1))
     axis.set_xlabel("exponent, the largest first")
     axis.set_ylabel("nats a step")
     if not len(values):
@@ -221,7 +221,7 @@ def training(records: Iterable[Record], layer: LayerReport, axis: Axes) -> Axes:
         style.heading(axis, title, "nothing was watched")
         return axis
     picture = np.array([_stretched(row["gradient"], width) for _, row in every])
-    good = style.positive(list(picture))
+    good = style.positive(picture.tolist())
     top = float(good.max()) if good.size else 1.0
     bottom = max(float(good.min()), top * 1e-12) if good.size else 0.1
     norm = LogNorm(min(bottom, top / 10), top)
@@ -240,10 +240,10 @@ def training(records: Iterable[Record], layer: LayerReport, axis: Axes) -> Axes:
         path_effects=[withStroke(linewidth=3.4, foreground=style.INK)],
     )
     axis.set_ylim(edges[1][0], edges[1][-1])
-    axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    axis.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axis.xaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
+    axis.yaxis.set_major_locator(MaxNLocator(5, integer=True, min_n_ticks=1))
     bar = axis.figure.colorbar(
-        mesh, ax=axis, ticks=LogLocator(numticks=5), format=FuncFormatter(_power), pad=0.03
+        mesh, ax=axis, ticks=LogLocator(numticks=5), format=FuncFormatter(style.power), pad=0.03
     )
     bar.minorticks_off()
     bar.outline.set_visible(False)  # pyright: ignore[reportCallIssue]
@@ -270,7 +270,7 @@ def tensors(report: Report, axis: Axes) -> Axes:
         for name, values, offset, colour, marker in parts
         if any(value is not None for value in values)
     ]
-    good = style.positive([values for _, values, *_ in known])
+    good = style.positive([values.tolist() for _, values, *_ in known])
     low = max(min(good.min(initial=1e-4), 1e-4), good.max(initial=1e-2) * 1e-15) / 3
     high = max(good.max(initial=1e-2), 1e-2) * 3
     lost: list[tuple[float, str]] = []
@@ -291,7 +291,7 @@ def tensors(report: Report, axis: Axes) -> Axes:
     axis.set(xlim=(low, high), ylim=(-0.6, max(len(shown), 1) - 0.4))
     axis.xaxis.set_major_locator(LogLocator(numticks=7))
     axis.xaxis.set_minor_locator(NullLocator())
-    axis.xaxis.set_major_formatter(FuncFormatter(_power))
+    axis.xaxis.set_major_formatter(FuncFormatter(style.power))
     axis.set_yticks(row, [short(t.name, 32) for t in shown])
     axis.tick_params(axis="y", length=0, labelcolor=style.INK)
     axis.grid(False, axis="y")
@@ -329,7 +329,7 @@ def _title(layer: LayerReport, what: str) -> str:
 def _steps(axis: Axes, count: int) -> None:
     """An x axis of so many steps, from 0."""
     axis.set_xlim(-0.5 if count < 2 else 0, max(count - 1, 0.5))
-    axis.xaxis.set_major_locator(MaxNLocator(6, integer=True, steps=[1, 2, 5, 10]))
+    axis.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
 
 
 def _relative(curve: Curve) -> Curve:
@@ -436,7 +436,3 @@ def _off(tensor: TensorReport) -> float:
     ratio = tensor.update_ratio
     value = tensor.gradient_ratio if ratio is None else ratio
     return abs(math.log10(value / 1e-3)) if 0 < value < math.inf else math.inf
-
-
-def _power(value: float, _: Any = None) -> str:
-    return style.power(value)

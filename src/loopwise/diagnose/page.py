@@ -27,7 +27,8 @@ document.addEventListener("click", event => {
     setTimeout(() => button.classList.remove("copied"), 1500);
   };
   const select = () => getSelection().selectAllChildren(button);
-  navigator.clipboard ? navigator.clipboard.writeText(button.dataset.copy).then(done, select) : select();
+  if (navigator.clipboard) navigator.clipboard.writeText(button.dataset.copy).then(done, select);
+  else select();
 });
 """
 
@@ -112,7 +113,7 @@ def _alarms(report: Report) -> list[str]:
 
 
 def _finding(finding: Finding) -> str:
-    settings = [f"--set {remedy}" for remedy in finding.remedies]
+    settings = finding.options
     buttons = "".join(
         f'<button type="button" data-copy="{_text(each)}">{_text(each)}</button>'
         for each in settings

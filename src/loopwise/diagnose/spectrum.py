@@ -30,7 +30,7 @@ def spectrum(problem: Problem, followed: Followed, effort: Effort = QUICK) -> Sp
     w = problem.weights
     gates = w.hh.detach().double().chunk(len(GATES[problem.cell]))
     for name, gate in zip(GATES[problem.cell], gates, strict=True):
-        whole = gate if w.hr is None or problem.cell == "gru" else w.hr.double() @ gate
+        whole = _square(gate, w.hr, problem.cell)
         matrix = whole.cpu().numpy()
         values[name] = krylov.eigenvalues(matrix, effort)
         norms[name] = krylov.norm(matrix, effort)
@@ -49,6 +49,13 @@ def spectrum(problem: Problem, followed: Followed, effort: Effort = QUICK) -> Sp
         tuple(int(path.first + point) for point in points),
         tuple(_lyapunov(path, effort.exponents).tolist()),
     )
+
+
+def _square(gate: Tensor, hr: Tensor | None, cell: str) -> Tensor:
+    """From the state to the state: with the projection before a GRU's gates, behind the others'."""
+    if hr is None:
+        return gate
+    return gate @ hr.double() if cell == "gru" else hr.double() @ gate
 
 
 class _Path(NamedTuple):
@@ -143,7 +150,7 @@ class _UnitwiseJacobians(_Jacobians):
         super().__init__(path, steps)
         w = path.weights
         self._hh = w.hh
-        self._hr = None if path.cell == "gru" else w.hr
+        self._hr = w.hr
         with torch.no_grad():
             u = reference.project_state(self._state[0], w, None)
         # the state's share of the gates stands where a bias does, apart from its own matrix
@@ -199,7 +206,8 @@ class _UnitwiseJacobians(_Jacobians):
 
 
 def _jacobians(path: _Path, steps: NDArray[np.int_]) -> _Jacobians:
-    unitwise = path.weights.norm_hh is None
+    w = path.weights
+    unitwise = w.norm_hh is None and (w.hr is None or path.cell != "gru")
     return (_UnitwiseJacobians if unitwise else _Jacobians)(path, steps)
 
 

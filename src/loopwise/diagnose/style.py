@@ -5,8 +5,8 @@ share an axis differ in their dashes, too.
 """
 
 import math
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import matplotlib.style
@@ -98,9 +98,11 @@ _MARKS = 60
 """of numbers that have no place on a log axis"""
 
 
-def style() -> AbstractContextManager[None]:
+@contextmanager
+def style() -> Generator[None]:
     """The settings of all figures here, whatever the user's are; these come back at the end."""
-    return matplotlib.style.context(["default", _SETTINGS])
+    with matplotlib.style.context(["default", _SETTINGS]):
+        yield
 
 
 def gate_style(gate: str) -> dict[str, Any]:
@@ -162,10 +164,10 @@ def scale_log(axis: Axes, low: float, high: float) -> None:
     subs = [1, 2, 5] if high < 50 * low else [1]
     axis.yaxis.set_major_locator(LogLocator(subs=subs, numticks=6))
     axis.yaxis.set_minor_locator(NullLocator())
-    axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: power(value)))
+    axis.yaxis.set_major_formatter(FuncFormatter(power))
 
 
-def power(value: float) -> str:
+def power(value: float, _: object = None) -> str:
     """A number as a tick of a log axis says it: 0.1, 1, 2, 10, and 10⁻³ beyond."""
     if value <= 0:
         return "0"

@@ -1,5 +1,6 @@
 """`RNN`, `LSTM` and `GRU`: `torch.nn`'s layers, with the options that it lacks."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Unpack, cast
 
@@ -45,6 +46,7 @@ class Layer(Stack):
         self._upper_options = replace(options, input_size=below)
         self.input_size, self.hidden_size = options.input_size, options.hidden_size
         self.bias, self.proj_size = options.bias, options.proj_size
+        self._state_sizes = options.state_sizes
         for index in range(num_layers * self.num_directions):
             parameters.register(self, self.layer_options(index), self._suffix(index), device, dtype)
         self._weight_names = [
@@ -157,15 +159,14 @@ class Layer(Stack):
             return tuple(x.new_empty(*shape, size).bernoulli_(p) for p, size in pairs)
         return tuple(x.new_full((1, 1, 1), p).expand(*shape, size) for p, size in pairs)
 
-    def _initial_state(self, x: Tensor) -> State:
+    def _initial_states(self, x: Tensor) -> Sequence[State]:
         rows, count = x.shape[1], self.num_layers * self.num_directions
         if self.options.learn_initial_state:
             learned = [cast(Tensor, getattr(self, name)) for name in self._initial_names()]
-            return self._public(
-                tuple(part.unsqueeze(1).expand(-1, rows, -1).to(x.dtype) for part in learned)
-            )
-        sizes = self.options.state_sizes
-        return self._public(tuple(x.new_zeros(count, rows, size) for size in sizes))
+            wide = [part.unsqueeze(1).expand(-1, rows, -1).to(x.dtype) for part in learned]
+            return [self._public(part) for part in zip(*wide, strict=True)]
+        zeros = tuple([x.new_zeros(rows, size) for size in self._state_sizes])
+        return [self._public(zeros)] * count
 
     def _check_request(self, x: Tensor, return_all: Trace | None) -> None:
         super()._check_request(x, return_all)

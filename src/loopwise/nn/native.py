@@ -8,11 +8,9 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from itertools import compress
-from typing import Any, TypeAlias
+from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from loopwise import engine
@@ -21,8 +19,6 @@ from loopwise.nn.reference import Scan, Weights
 from loopwise.nn.rows import check_range
 from loopwise.runtime.shapes import GATES
 
-Array: TypeAlias = NDArray[Any]
-
 KEPT = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 4}
 """Numbers that a unit keeps of a step for the backward pass; the GRU's fourth is its share of n."""
 
@@ -30,15 +26,16 @@ KEPT = {"rnn_tanh": 1, "rnn_relu": 1, "lstm": 4, "gru": 4}
 def can_solve(problem: Problem) -> bool:
     """Whether the engine takes this problem."""
     return (
-        takes_kind(problem) and 0 not in problem.x.shape and not torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
+        takes_kind(problem) and bool(problem.x.numel()) and not torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
     )
 
 
 def takes_kind(problem: Problem) -> bool:
     """Whether it takes this one or others like it: sizes may still be wrong."""
-    return all(t.dtype is torch.float32 and t.is_cpu for t in problem.tensors()) and (
-        problem.cell != "gru" or problem.weights.hr is None
-    )
+    for tensor in problem.tensors():
+        if tensor.dtype is not torch.float32 or not tensor.is_cpu:
+            return False
+    return problem.cell != "gru" or problem.weights.hr is None
 
 
 def solve(problem: Problem, gradients: Callable[[Problem, Sequence[Any]], Sequence[Any]]) -> Scan:
@@ -96,10 +93,7 @@ def forward(
     if problem.lengths is not None:
         check_range(problem.lengths, problem.x.shape[0])
     results, extra = allocate(problem, problem.trace or learns, clean=clean)
-    arrays = _arguments(problem)
-    for name, tensor in (*results.items(), *extra.items()):
-        arrays[name] = tensor.numpy()
-    engine.forward(problem.cell, problem.reverse, torch.get_num_threads(), **arrays)
+    _run(engine.forward, problem, results, extra)
     return results, extra
 
 
@@ -108,13 +102,13 @@ def allocate(
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Memory for the results, and for what only the backward pass reads; see `forward`."""
     x, w = problem.x, problem.weights
-    steps, rows = x.shape[:2]
-    gates = w.hh.shape[0]
+    steps, rows, _ = x.shape
+    gates, outputs = w.hh.shape
     units = gates // GATES[problem.cell]
     wide = KEPT[problem.cell] * units
     # beyond a row's end nothing is written
     new = _empty if problem.lengths is None else _zeros
-    results = {"y": new(x, steps, rows, w.hh.shape[1]), "hn": x.new_empty(rows, w.hh.shape[1])}
+    results = {"y": new(x, steps, rows, outputs), "hn": x.new_empty(rows, outputs)}
     if problem.cell == "lstm":
         results["cn"] = x.new_empty(rows, units)
     extra: dict[str, Tensor] = {}
@@ -133,12 +127,14 @@ def allocate(
 LARGE = 1 << 17
 """Numbers from which on memory of the engine's is worth its price, some microseconds."""
 
+REAL = (Tensor, torch.nn.Parameter)
+"""Types whose tensors may have it; fake ones have no memory."""
+
 
 def _empty(like: Tensor, *shape: int) -> Tensor:
-    real = type(like) in (Tensor, torch.nn.Parameter)  # a fake one has no memory
-    if real and math.prod(shape) >= LARGE:
-        return torch.from_numpy(engine.empty(shape))
-    return like.new_empty(shape)
+    if math.prod(shape) < LARGE or type(like) not in REAL:
+        return like.new_empty(shape)
+    return torch.from_numpy(engine.empty(shape))
 
 
 def _zeros(like: Tensor, *shape: int) -> Tensor:
@@ -151,20 +147,42 @@ def _saved_names(problem: Problem) -> list[str]:
     return names if problem.weights.norm_ih is None else [*names, "share_x", "share_h"]
 
 
-def _arguments(problem: Problem) -> dict[str, Array]:
+def _run(call: Callable[..., None], problem: Problem, *more: dict[str, Tensor]) -> None:
+    """Give the engine a problem, and tensors of its own for what comes of it."""
+    tensors = _arguments(problem)
+    for named in more:
+        tensors |= named
+    arrays: dict[str, Any] = tensors
+    if not SHOWN:
+        arrays = {name: tensor.detach().numpy() for name, tensor in tensors.items()}
+    call(problem.cell, problem.reverse, torch.get_num_threads(), **arrays)
+
+
+SHOWN = hasattr(Tensor, "__dlpack_c_exchange_api__")
+"""Whether torch shows tensors to the engine as they are, which it does from 2.10 on."""
+
+
+def _arguments(problem: Problem) -> dict[str, Tensor]:
     """A problem as the engine's arguments."""
-    arrays = dict(zip(_names(problem), map(_array, problem.tensors()), strict=True))
+    tensors = dict(zip(_names(problem), map(_whole, problem.tensors()), strict=True))
     if problem.reset is not None:
-        arrays["reset"] = problem.reset.contiguous().numpy()
+        tensors["reset"] = _whole(problem.reset.cpu())
     if problem.lengths is not None:
-        lengths = problem.lengths.cpu().numpy().astype(np.int32)
-        order = np.argsort(-lengths, kind="stable").astype(np.int32)
-        arrays |= {"order": order, "length": lengths[order]}
+        lengths = problem.lengths.cpu().to(torch.int32)
+        order = lengths.argsort(descending=True, stable=True)
+        tensors |= {"order": order.to(torch.int32), "length": lengths[order]}
     if problem.mask is not None:
-        arrays["mask"] = _array(problem.mask)
+        tensors["mask"] = _whole(problem.mask)
     if problem.keep:
-        arrays |= dict(zip(("keep_h", "keep_c"), map(_array, problem.keep), strict=False))
-    return arrays
+        tensors |= dict(zip(("keep_h", "keep_c"), map(_whole, problem.keep), strict=False))
+    return tensors
+
+
+def _whole(tensor: Tensor) -> Tensor:
+    """With its numbers one after the other in memory."""
+    if tensor.is_contiguous() and not tensor.is_neg():  # both at once are dearer
+        return tensor
+    return tensor.resolve_neg().contiguous()
 
 
 def _names(problem: Problem) -> tuple[str, ...]:
@@ -177,10 +195,6 @@ def _names(problem: Problem) -> tuple[str, ...]:
 def _names_of(state: int, present: tuple[bool, ...], restart: int) -> tuple[str, ...]:
     weights = [engine.WEIGHTS.get(name, name) for name in compress(Weights._fields, present)]
     return ("x", *("h0", "c0")[:state], *weights, *("restart_h", "restart_c")[:restart])
-
-
-def _array(tensor: Tensor) -> Array:
-    return tensor.contiguous().numpy(force=True)
 
 
 def backward(
@@ -200,31 +214,22 @@ def backward(
         underway: zeros, to be filled with gradients on their way: ``new_h``, ``new_c``, ``shares``
             of ``native/recurrence.h``.
     """
-    named = dict(zip(_names(problem), problem.tensors(), strict=True))
+    names, x = _names(problem), problem.x
     found: dict[str, Tensor] = {}
-    for name in compress(named, wanted):
+    for name, like in compress(zip(names, problem.tensors(), strict=True), wanted):
         # states gather sums, and of the input nothing beyond a row's end is written
         sums = name.startswith(("h0", "c0", "restart")) or problem.lengths is not None
-        like = named[name]
-        found[name] = (_zeros if sums else _empty)(like, *like.shape)
-    filled = {**found, **(underway or {})}
+        found[name] = (_zeros if sums else _empty)(x, *like.shape)
     results = _saved_names(problem)
     given = {
-        f"d_{name}": _array(grad)
+        f"d_{name}": _whole(grad)
         for name, grad in zip(results, grads, strict=False)
         if grad is not None
     }
-    arrays = _arguments(problem)
-    engine.backward(
-        problem.cell,
-        problem.reverse,
-        torch.get_num_threads(),
-        **arrays,
-        **{name: t.detach().numpy() for name, t in zip(results, saved, strict=True)},
-        **given,
-        **{f"d_{name}": tensor.numpy() for name, tensor in filled.items()},
-    )
-    return [found.get(name) for name in named]
+    kept = dict(zip(results, saved, strict=True))
+    new = {f"d_{name}": tensor for name, tensor in {**found, **(underway or {})}.items()}
+    _run(engine.backward, problem, kept, given, new)
+    return [found.get(name) for name in names]
 
 
 def _differentiable(

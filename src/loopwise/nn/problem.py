@@ -47,26 +47,24 @@ class Problem(NamedTuple):
 
     def over(self, tensors: Iterator[Tensor]) -> "Problem":
         """The same problem over other tensors, given in the order of `tensors`."""
-        return self._replace(
-            x=next(tensors),
-            state=tuple(next(tensors) for _ in self.state),
-            weights=Weights._make(None if part is None else next(tensors) for part in self.weights),
-            restart=tuple(next(tensors) for _ in self.restart),
-        )
+        x = next(tensors)
+        state = tuple([next(tensors) for _ in self.state])
+        weights = Weights._make([None if part is None else next(tensors) for part in self.weights])
+        restart = tuple([next(tensors) for _ in self.restart])
+        return Problem(self.cell, x, state, weights, restart, *self[5:])
 
     def fixed(self) -> list[Tensor]:
         """The tensors that have none."""
         single = (self.lengths, self.reset, self.mask)
-        return [*(tensor for tensor in single if tensor is not None), *self.keep]
+        return [*[tensor for tensor in single if tensor is not None], *self.keep]
 
     def over_fixed(self, tensors: Iterator[Tensor]) -> "Problem":
         """The same problem with other `fixed` tensors."""
-        return self._replace(
-            lengths=None if self.lengths is None else next(tensors),
-            reset=None if self.reset is None else next(tensors),
-            mask=None if self.mask is None else next(tensors),
-            keep=tuple(next(tensors) for _ in self.keep),
-        )
+        lengths = None if self.lengths is None else next(tensors)
+        reset = None if self.reset is None else next(tensors)
+        mask = None if self.mask is None else next(tensors)
+        keep = tuple([next(tensors) for _ in self.keep])
+        return Problem(*self[:5], lengths, reset, self.reverse, mask, keep, *self[10:])
 
     def scan(self, tensors: Sequence[Tensor]) -> Scan:
         """What solves this problem, from `Scan.tensors`; there may be others behind them."""
@@ -78,4 +76,5 @@ class Problem(NamedTuple):
 
     def without_tensors(self) -> "Problem":
         """The same over empty tensors, for those who keep the tensors themselves."""
-        return self.over(repeat(torch.empty(0))).over_fixed(repeat(torch.empty(0)))
+        nothing = repeat(torch.empty(0))
+        return self.over(nothing).over_fixed(nothing)

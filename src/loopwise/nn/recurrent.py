@@ -12,7 +12,7 @@ from loopwise.errors import ConfigError
 from loopwise.nn.checkpoint import STEPS
 from loopwise.nn.options import require_flag
 from loopwise.nn.rows import run_rows
-from loopwise.nn.stack import LayerInput, LayerResult, Stack, Trace, stack_states
+from loopwise.nn.stack import LayerInput, LayerResult, Stack, Trace
 from loopwise.nn.state import State, leaves, rebuild
 from loopwise.nn.transforms import transforms_active
 
@@ -115,14 +115,14 @@ class Recurrent(Stack):
         y = x.new_zeros(0, x.shape[1], _output_size(self.cells[index]))
         return y, *(s.new_zeros(0, *s.shape) for s in parts)
 
-    def _initial_state(self, x: Tensor) -> State:
+    def _initial_states(self, x: Tensor) -> Sequence[State]:
         states: list[State] = []
         width = x.shape[2]
         for index, cell in enumerate(self.cells):
             if index and index % self.num_directions == 0:
                 width = _output_size(self.cells[index - 1]) * self.num_directions
             states.append(cast(Cell, cell).initial_state(x.new_zeros(x.shape[1], width)))
-        return stack_states(states)
+        return states
 
     def _check_request(self, x: Tensor, return_all: Trace | None) -> None:
         super()._check_request(x, return_all)

@@ -58,7 +58,7 @@ class Stack(nn.Module):
 
     Stacking, directions, lengths, resets, packed and single sequences and histories live here.
     A subclass calls `_arrange` in its constructor, and says what its layers do: `_run_layer`
-    and `_initial_state`; it may extend `_check_request`.
+    and `_initial_states`; it may extend `_check_request`.
     """
 
     num_layers: int
@@ -129,12 +129,13 @@ class Stack(nn.Module):
             input, reset = input.transpose(0, 1), None if reset is None else reset.transpose(0, 1)
         x = input
         lengths = None if lengths is None else _check_lengths(lengths, x)
-        initial = self._initial_state(x)
+        initial = self._initial_states(x)
         if hx is None:
-            hx = initial
+            states = initial
         else:
-            require_like(hx, initial)
-        y, state, history = self._run_layers(x, hx, initial, lengths, reset, return_all)
+            require_like(hx, stack_states(initial))
+            states = [_of_layer(hx, index) for index in range(len(initial))]
+        y, state, history = self._run_layers(x, states, initial, lengths, reset, return_all)
         if self.batch_first:
             y = y.transpose(0, 1)
             history = _map_history(lambda s: s.transpose(1, 2), history)
@@ -143,22 +144,20 @@ class Stack(nn.Module):
     def _run_layers(
         self,
         x: Tensor,
-        hx: State,
-        initial: State,
+        states: Sequence[State],
+        initial: Sequence[State],
         lengths: Tensor | None,
         reset: Tensor | None,
         return_all: Trace | None,
     ) -> tuple[Tensor, State, History | None]:
+        directions = self.num_directions
         results: list[LayerResult] = []
         for layer in range(self.num_layers):
             if layer and self.dropout:
                 x = functional.dropout(x, self.dropout, self.training)
             sides: list[LayerResult] = []
-            for direction in range(self.num_directions):
-                index = layer * self.num_directions + direction
-                state = _of_layer(hx, index)
-                restart = state if reset is None else _of_layer(initial, index)
-                given = LayerInput(x, state, restart, lengths, reset, return_all)
+            for index in range(layer * directions, (layer + 1) * directions):
+                given = LayerInput(x, states[index], initial[index], lengths, reset, return_all)
                 sides.append(self._run_layer(index, given))
             x = sides[0].output if len(sides) == 1 else torch.cat([s.output for s in sides], -1)
             results += sides
@@ -168,8 +167,8 @@ class Stack(nn.Module):
         """One layer in one direction, ``index % D`` of layer ``index // D``."""
         raise NotImplementedError
 
-    def _initial_state(self, x: Tensor) -> State:
-        """The state where none is given, each [L*D, B, ...], for input [T, B, I]."""
+    def _initial_states(self, x: Tensor) -> Sequence[State]:
+        """For each layer and direction the state where none is given, for input [T, B, I]."""
         raise NotImplementedError
 
     def _check_request(self, x: Tensor, return_all: Trace | None) -> None:
