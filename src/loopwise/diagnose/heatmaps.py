@@ -22,7 +22,7 @@ LINES = 16
 """Lines of a coloured text, at most."""
 WIDE = 76
 """Letters of such a line."""
-_MONO = {"family": "monospace", "fontsize": 7}
+_MONO = {"family": "monospace", "fontsize": 8.5}
 _SIGNED = {"gate-g", "gate-n", "gate-h"}
 
 

@@ -3,7 +3,7 @@
 import io
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +39,7 @@ __all__ = [
     "layers_shown",
     "lyapunov",
     "save",
+    "save_figures",
     "spectrum",
     "svg",
     "tensors",
@@ -163,8 +164,13 @@ def save(
     Raises:
         RunError: they cannot be written.
     """
+    return save_figures(figures(report, records), folder)
+
+
+def save_figures(drawn: Mapping[str, Figure], folder: str | os.PathLike[str]) -> list[Path]:
+    """The same with figures that are drawn already, by their names."""
     files: dict[Path, bytes] = {}
-    for name, figure in figures(report, records).items():
+    for name, figure in drawn.items():
         stem = _file_name(name)
         while Path(folder, f"{stem}.svg") in files:
             stem += "_"

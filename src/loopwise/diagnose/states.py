@@ -1,4 +1,4 @@
-"""What a model did over one sequence, as plain arrays: states, gates, telling units, attribution."""
+"""What a model did over one sequence, as arrays: states, gates, telling units, attribution."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -120,9 +120,7 @@ class Attribution:
     def strongest(self, count: int = 5) -> list[tuple[int, float]]:
         """The steps whose input matters most by occlusion, with what it gives."""
         order = np.argsort(-np.abs(self.occlusion), kind="stable")[:count]
-        return [
-            (self.first + int(k), float(self.occlusion[k])) for k in order if self.occlusion[k]
-        ]
+        return [(self.first + int(k), float(self.occlusion[k])) for k in order if self.occlusion[k]]
 
 
 @dataclass(frozen=True)

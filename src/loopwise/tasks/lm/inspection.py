@@ -144,9 +144,7 @@ class TextInspector:
         """[B, V] after inputs [T, B, E] from a state of one row."""
         rows = x.shape[1]
         wide = map_state(lambda part: part.expand(-1, rows, -1).contiguous(), state)
-        return self.model.head(
-            self.model.layers(x, wide).dropped[-1], self.model.embedding.weight
-        )
+        return self.model.head(self.model.layers(x, wide).dropped[-1], self.model.embedding.weight)
 
     def _pieces(self, ids: NDArray[np.int32]) -> list[str]:
         decoder = self.codec.decoder()
