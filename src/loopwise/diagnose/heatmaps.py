@@ -167,7 +167,7 @@ def _text(
             box = {"fill": False, "edgecolor": style.INK, "linewidth": 1}
             axis.add_patch(Rectangle((left, top), width, 0.86, **box))
         place = (left + width / 2, top + 0.45)
-        axis.text(*place, found.tokens[k], ha="center", va="center", **_MONO)
+        axis.text(*place, _clean(found.tokens[k]), ha="center", va="center", **_MONO)
     axis.set(xlim=(0, WIDE), ylim=(min(lines, LINES), 0))
     axis.axis("off")
     style.heading(axis, short(title, 120), story)
@@ -203,10 +203,16 @@ def _tokens(axis: Axes, found: Inspection, first: int, last: int) -> None:
     if found.kind == "numbers":
         return
     wide = max(map(len, found.tokens[first:last]), default=1)
-    axis.set_xticks(np.arange(first, last) + 0.5, found.tokens[first:last], **_MONO)
+    axis.set_xticks(
+        np.arange(first, last) + 0.5, [_clean(each) for each in found.tokens[first:last]], **_MONO
+    )
     if wide > 1:
         axis.tick_params(axis="x", labelrotation=90)
     axis.set_xlabel("")
+
+
+def _clean(token: str) -> str:
+    return short(token, max(len(token), 1))
 
 
 def _open(part: str) -> bool:

@@ -9,7 +9,6 @@ from matplotlib.figure import Figure
 from loopwise.diagnose.page import clean, document, inline
 from loopwise.diagnose.plots import svg
 from loopwise.diagnose.states import Inspection, Telling
-from loopwise.diagnose.words import number
 from loopwise.errors import RunError
 from loopwise.files import write_atomically
 
@@ -89,7 +88,7 @@ def _scores(known: Telling) -> str:
         for each in known.scores
     ]
     note = clean(
-        f"Correlations over {number(known.steps)} steps of {known.source}. Chance is the most that "
+        f"Correlations over {known.steps:,} steps of {known.source}. Chance is the most that "
         "any unit reaches with shuffled copies of the feature."
     )
     heads = ("feature", "best unit", "correlation", "chance", "beyond chance")

@@ -3,6 +3,7 @@
 import io
 import os
 import re
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -188,14 +189,16 @@ def save_figures(drawn: Mapping[str, Figure], folder: str | os.PathLike[str]) ->
 def svg(figure: Figure, salt: str = "") -> str:
     """A figure as SVG, the same text each time; `salt` sets its ids apart from others'."""
     stream = io.StringIO()
-    with style(), matplotlib.rc_context({"svg.hashsalt": salt}):
+    with style(), matplotlib.rc_context({"svg.hashsalt": salt}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a reader's font may have it
         figure.savefig(stream, format="svg", metadata=_NO_METADATA)
     return stream.getvalue()
 
 
 def _png(figure: Figure) -> bytes:
     stream = io.BytesIO()
-    with style():
+    with style(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")
         figure.savefig(stream, format="png", metadata={"Software": None})
     return stream.getvalue()
 

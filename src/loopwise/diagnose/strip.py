@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from loopwise.diagnose.states import Inspection
+from loopwise.diagnose.states import Inspection, LayerStates
 from loopwise.diagnose.words import number, short
 
 _ASCII = str.maketrans({"⏎": "\\n", "·": " ", "⇥": "\\t", "−": "-", "×": "x"})
@@ -30,13 +30,12 @@ def lines(found: Inspection, encoding: str | None = None, *, colour: bool = Fals
 
 
 def _layers(found: Inspection) -> list[str]:
-    names = [f"{each.name} ({each.cell}, {_units(each.parts)} units)" for each in found.layers]
+    names = [f"{each.name} ({each.cell}, {_units(each)} units)" for each in found.layers]
     return [f"{len(found.tokens)} steps through {', '.join(names)}"]
 
 
-def _units(parts: object) -> int:
-    arrays = list(parts.values())  # pyright: ignore[reportAttributeAccessIssue]
-    return int(arrays[-1].shape[-1])
+def _units(layer: LayerStates) -> int:
+    return layer.parts.get("cell", layer.parts["hidden"]).shape[-1]
 
 
 def _telling(found: Inspection) -> list[str]:
@@ -83,13 +82,17 @@ def _text(found: Inspection, colour: bool) -> list[str]:
     marked = {step: value for step, value in marked.items() if abs(value) > 0.05 * peak}
     parts: list[str] = []
     for step in range(first, due.at + 1):
-        value, token = float(due.occlusion[step - due.first]) / peak, found.tokens[step]
+        value, token = float(due.occlusion[step - due.first]) / peak, _clean(found.tokens[step])
         if colour:
             token = _painted(token, value)
         elif step in marked:
             token = f"[{token}]" if value > 0 else f"{{{token}}}"
         parts.append(token + ("\n" if found.tokens[step].endswith("⏎") else ""))
     return [f"    {row}" for row in "".join(parts).split("\n") if row]
+
+
+def _clean(token: str) -> str:
+    return short(token, max(len(token), 1))
 
 
 def _painted(token: str, value: float) -> str:
