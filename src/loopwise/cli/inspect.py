@@ -55,9 +55,9 @@ def inspect(
         typer.Option("--plots", metavar="DIR", help="Put every picture there as PNG and SVG."),
     ] = None,
 ) -> None:
-    """Show states and gates over a sequence, what units follow, and why a prediction was made.
+    """Show what units do over a sequence, and what a prediction is due to.
 
-    Units are compared with simple features: quotes, brackets, position in the line and others of a
+    States and gates of every layer are shown. Units are compared with simple features: quotes, brackets, position in the line and others of a
     text, what is to be remembered in a synthetic task. What shuffled features give is chance.
     """
     from loopwise.diagnose.states import require

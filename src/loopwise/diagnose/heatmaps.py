@@ -1,6 +1,7 @@
 """Pictures of an inspection: heat maps, text coloured by a unit, what a prediction is due to."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -8,6 +9,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from loopwise.diagnose import style
 from loopwise.diagnose.states import Array, Inspection, LayerStates, Score
@@ -22,7 +24,7 @@ LINES = 16
 """Lines of a coloured text, at most."""
 WIDE = 76
 """Letters of such a line."""
-_MONO = {"family": "monospace", "fontsize": 8.5}
+_MONO: dict[str, Any] = {"family": "monospace", "fontsize": 8.5}
 _SIGNED = {"gate-g", "gate-n", "gate-h"}
 
 
@@ -65,7 +67,11 @@ def _map(found: Inspection, layer: LayerStates, part: str, count: int) -> Figure
         story = "orange above a unit's mean, blue below; full colour from two standard deviations"
     else:
         values = layer.parts[part][:, 0]
-        story = "orange above zero, blue below" if part in _SIGNED else "the darker, the more open"
+        story = (
+            "orange above zero, blue below"
+            if part in _SIGNED
+            else "the fuller the colour, the more open"
+        )
     image = _coloured(values[first:last, units].T, open_only=_open(part))
     figure = Figure(figsize=(9.6, 1.2 + 0.19 * len(units)))
     axis = figure.add_subplot()
@@ -98,7 +104,8 @@ def _told(found: Inspection, score: Score) -> Figure:
         axis.set_xlabel("step")
         axis.set_xlim(0, len(values) - 1)
         axis.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-        style.heading(axis, title, "grey the feature, blue the unit, both over their range")
+        turned = ", the unit's sign turned" if score.r < 0 else ""
+        style.heading(axis, title, f"grey the feature, blue the unit, over their range{turned}")
         return figure
     flat = feature is None or set(np.unique(feature)) <= {0, 1}
     under = None if feature is None or not flat else feature > 0
@@ -111,7 +118,7 @@ def _told(found: Inspection, score: Score) -> Figure:
 def _due(found: Inspection) -> Figure:
     due = found.attribution
     first = due.first
-    title = f"What gave the {due.what}, {number(due.value)}"
+    title = f"What gave {due.what}: {number(due.value)}"
     peak = max(float(np.abs(due.occlusion).max(initial=0)), 1e-12)
     if found.kind == "text":
         values = np.zeros(len(found.tokens))
@@ -142,7 +149,7 @@ def _text(
     values: Array,
     title: str,
     story: str,
-    under: Array | None = None,
+    under: NDArray[np.bool_] | None = None,
     at: int | None = None,
 ) -> Figure:
     """The text, each token on a ground whose colour is its value."""
@@ -159,12 +166,16 @@ def _text(
         strength = float(np.clip(values[k], -1, 1))
         if abs(strength) > 0.03:
             colour = style.C if strength > 0 else style.H
-            look = {"facecolor": colour, "alpha": 0.75 * abs(strength), "linewidth": 0}
+            look: dict[str, Any] = {
+                "facecolor": colour,
+                "alpha": 0.75 * abs(strength),
+                "linewidth": 0,
+            }
             axis.add_patch(Rectangle((left, top), width, 0.86, **look))
         if under is not None and under[k]:
             axis.plot([left, left + width], [top + 0.9] * 2, color=style.INK, linewidth=1.1)
         if at is not None and k == at + 1:
-            box = {"fill": False, "edgecolor": style.INK, "linewidth": 1}
+            box: dict[str, Any] = {"fill": False, "edgecolor": style.INK, "linewidth": 1}
             axis.add_patch(Rectangle((left, top), width, 0.86, **box))
         place = (left + width / 2, top + 0.45)
         axis.text(*place, _clean(found.tokens[k]), ha="center", va="center", **_MONO)

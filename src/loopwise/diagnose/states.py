@@ -164,11 +164,13 @@ class Inspection:
         return (values - mean) / np.maximum(2 * spread, 1e-9)
 
     def units(self, layer: str, part: str, count: int) -> list[int]:
-        """The most telling units first, else those that move most."""
+        """The best unit of each feature first, then the most telling, else those that move most."""
         known = None if self.telling is None else self.telling.typical.get((layer, part))
         values = self[layer].parts[part][:, 0]
         weight = values.std(0) if known is None else known.best
-        return [int(k) for k in np.argsort(-weight, kind="stable")[:count]]
+        marked = self.marks(layer, part)
+        order = [int(k) for k in np.argsort(-weight, kind="stable")]
+        return [*marked, *(k for k in order if k not in marked)][:count]
 
     def marks(self, layer: str, part: str) -> dict[int, str]:
         """What units of a part tell, by their index."""

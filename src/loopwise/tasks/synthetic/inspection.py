@@ -47,7 +47,9 @@ def inspect_sequence(
     numbers = problem.inputs == "numbers"
     return Inspection(
         "numbers" if numbers else "symbols",
-        tuple(f"{step[0]:.2f}" if numbers else str(step) for step in inputs),
+        tuple(
+            " ".join(f"{part:.2g}" for part in step) if numbers else str(step) for step in inputs
+        ),
         states,
         own,
         telling(usual, features(problem, many), source),
@@ -60,7 +62,7 @@ def features(problem: Problem, inputs: Array | NDArray[np.integer]) -> dict[str,
     steps = np.broadcast_to(np.arange(len(inputs), dtype=np.float64)[:, None], inputs.shape[:2])
     found: dict[str, Array] = {"time step": steps}
     if isinstance(problem, Adding):
-        value, marker = inputs[..., 0], inputs[..., 1]
+        value, marker = np.moveaxis(inputs.astype(np.float64), -1, 0)
         seen = marker.cumsum(0)
         last = np.maximum.accumulate(np.where(marker > 0, steps, -1.0))
         return found | {
