@@ -55,10 +55,11 @@ def inspect(
         typer.Option("--plots", metavar="DIR", help="Put every picture there as PNG and SVG."),
     ] = None,
 ) -> None:
-    """Show what units do over a sequence, and what a prediction is due to.
+    """What units do over a sequence, and why a prediction.
 
-    States and gates of every layer are shown. Units are compared with simple features: quotes, brackets, position in the line and others of a
-    text, what is to be remembered in a synthetic task. What shuffled features give is chance.
+    States and gates of every layer are shown. Units are compared with simple features: quotes,
+    brackets, position in the line and others of a text, what is to be remembered in a synthetic
+    task. What shuffled features give is chance.
     """
     from loopwise.diagnose.states import require
     from loopwise.diagnose.strip import lines

@@ -101,7 +101,7 @@ class Attribution:
     Attributes:
         at: the step after which it is made.
         first: the first step whose input is weighed; earlier ones are part of the state.
-        what: the predicted number, such as ``"log-probability of 'e'"``.
+        what: the predicted number, such as ``"the log-probability of 'e'"``.
         value: what it was.
         integrated: [at - first + 1], integrated gradients from the mean input (Sundararajan et al.
             2017); they sum to the change that all of these inputs make.

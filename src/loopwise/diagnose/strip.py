@@ -66,7 +66,7 @@ def _due(found: Inspection, colour: bool) -> list[str]:
         rows += [f"  due to, by occlusion{how}:", *_text(found, colour)]
     else:
         rows.append("  due to, by occlusion:")
-    unit = " nats" if due.what.startswith("log") else ""
+    unit = " nats" if "log-probability" in due.what else ""
     for step, value in due.strongest(MARKED if found.kind != "text" else 5):
         back = due.at - step
         where = "the last step" if back == 0 else f"{back} step{'s' if back > 1 else ''} before"

@@ -137,7 +137,7 @@ class TextInspector:
             (self.label(int(i)), float(p))
             for i, p in zip(top.indices, top.values.exp(), strict=True)
         )
-        what = f"log-probability of {self.label(target)!r}"
+        what = f"the log-probability of {self.label(target)!r}"
         return Attribution(at, first, what, float(chances[target]), *shares, likely)
 
     def _logits(self, x: Tensor, state: State) -> Tensor:

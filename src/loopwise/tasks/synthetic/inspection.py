@@ -126,5 +126,5 @@ def _attribution(
     shares = attribute(score, x, baseline)
     with torch.no_grad():
         value = float(score(x.unsqueeze(1))[0])
-    what = f"log-probability of the answer {target}" if classes else "the answer"
+    what = f"the log-probability of the answer {target}" if classes else "the answer"
     return Attribution(len(x) - 1, 0, what, value, *shares)
