@@ -8,7 +8,18 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from loopwise.cli import config, data, diagnose, doctor, evaluate, export, generate, score, train
+from loopwise.cli import (
+    config,
+    data,
+    diagnose,
+    doctor,
+    evaluate,
+    export,
+    generate,
+    inspect,
+    score,
+    train,
+)
 from loopwise.errors import LoopwiseError, missing_extra
 
 
@@ -20,6 +31,7 @@ class InOrder(TyperGroup):
         return [
             "train",
             "diagnose",
+            "inspect",
             "evaluate",
             "generate",
             "score",
@@ -42,6 +54,7 @@ app = typer.Typer(
 )
 app.add_typer(train.app, name="train")
 app.command()(diagnose.diagnose)
+app.command()(inspect.inspect)
 app.command()(evaluate.evaluate)
 app.command()(generate.generate)
 app.command()(score.score)

@@ -46,8 +46,8 @@ def page(report: Report, records: Iterable[Record] = (), title: str = "Diagnosis
         dark, and can be printed.
     """
     body = [
-        f"<h1>{_text(title)}</h1>",
-        f'<p class="muted">{_text(_summary(report))}</p>',
+        f"<h1>{clean(title)}</h1>",
+        f'<p class="muted">{clean(_summary(report))}</p>',
         *_alarms(report),
         "<h2>Findings</h2>",
         *(map(_finding, report.findings) if report.findings else ["<p>Nothing stands out.</p>"]),
@@ -55,12 +55,17 @@ def page(report: Report, records: Iterable[Record] = (), title: str = "Diagnosis
         *_layers(report),
         *_tensors(report.tensors),
     ]
+    return document(title, body)
+
+
+def document(title: str, body: Sequence[str]) -> str:
+    """A whole page around a body that is HTML already; `title` is text."""
     css = files("loopwise.diagnose").joinpath("page.css").read_text(encoding="utf-8")
     return "\n".join(
         [
             '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{_text(title)}</title>",
+            f"<title>{clean(title)}</title>",
             f"<style>\n{_variables()}\n{css}</style>\n</head>\n<body>",
             *body,
             f"<script>{_COPY}</script>\n</body>\n</html>\n",
@@ -104,9 +109,9 @@ def _alarms(report: Report) -> list[str]:
     if bad := report.not_finite:
         when = "" if bad.step is None else f" at time step {bad.step}"
         sentence = f"The first number that is not finite: {bad.tensor}{when}, from {bad.operation}."
-        found.append(f'<p class="alarm" role="alert">{_text(sentence)}</p>')
+        found.append(f'<p class="alarm" role="alert">{clean(sentence)}</p>')
     found += [
-        f'<p class="muted">Not looked into: {_text(name)}: {_text(reason)}</p>'
+        f'<p class="muted">Not looked into: {clean(name)}: {clean(reason)}</p>'
         for name, reason in report.skipped.items()
     ]
     return found
@@ -115,16 +120,16 @@ def _alarms(report: Report) -> list[str]:
 def _finding(finding: Finding) -> str:
     settings = finding.options
     buttons = "".join(
-        f'<button type="button" data-copy="{_text(each)}">{_text(each)}</button>'
+        f'<button type="button" data-copy="{clean(each)}">{clean(each)}</button>'
         for each in settings
     )
     kind = "finding healthy" if finding.rule == "healthy" else "finding"
     return (
-        f'<div class="{kind}"><p>{_text(finding.sentence)}</p>'
-        f'<p class="evidence"><span class="tag">{_text(short(finding.where, 60))}</span>'
-        f"{_text(finding.rule)}: {number(finding.evidence)}, threshold "
+        f'<div class="{kind}"><p>{clean(finding.sentence)}</p>'
+        f'<p class="evidence"><span class="tag">{clean(short(finding.where, 60))}</span>'
+        f"{clean(finding.rule)}: {number(finding.evidence)}, threshold "
         f"{number(finding.threshold)}</p>"
-        + (f"<p>{_text(finding.reason)}</p>" if finding.reason else "")
+        + (f"<p>{clean(finding.reason)}</p>" if finding.reason else "")
         + (f'<div class="remedies">{buttons}</div>' if buttons else "")
         + "</div>"
     )
@@ -165,10 +170,10 @@ def _section(title: str, caption: str, panels: Sequence[str]) -> str:
 
 
 def _panel(name: str, figure: Figure, kind: str = "panel") -> str:
-    return f'<div class="{kind}">{_inline(plots.svg(figure, name), name)}</div>'
+    return f'<div class="{kind}">{inline(plots.svg(figure, name), name)}</div>'
 
 
-def _inline(svg: str, name: str) -> str:
+def inline(svg: str, name: str) -> str:
     """An SVG as a part of the page: with ids of its own, and colours that follow the page's."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
@@ -178,7 +183,7 @@ def _inline(svg: str, name: str) -> str:
     svg = re.sub(r'( id="| href="#|url\(#)', rf"\g<1>{mark}-", svg)
     for variable, (light, _) in COLOURS.items():
         svg = re.sub(f"(?<=: ){light}", f"var(--{variable})", svg)
-    return svg.replace("<svg ", f'<svg role="img" aria-label="{_text(name)}" ', 1)
+    return svg.replace("<svg ", f'<svg role="img" aria-label="{clean(name)}" ', 1)
 
 
 def _layers(report: Report) -> list[str]:
@@ -234,11 +239,11 @@ def _tensors(tensors: Sequence[TensorReport]) -> list[str]:
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     spark = head.index("gradient over time") if "gradient over time" in head else -1
-    titles = "".join(f'<th scope="col">{_text(each)}</th>' for each in head)
+    titles = "".join(f'<th scope="col">{clean(each)}</th>' for each in head)
     body = "\n".join(
         "<tr>"
         + "".join(
-            f'<td class="spark">{_text(cell)}</td>' if place == spark else f"<td>{_text(cell)}</td>"
+            f'<td class="spark">{clean(cell)}</td>' if place == spark else f"<td>{clean(cell)}</td>"
             for place, cell in enumerate(row)
         )
         + "</tr>"
@@ -259,6 +264,6 @@ def _variables() -> str:
     )
 
 
-def _text(text: str) -> str:
+def clean(text: str) -> str:
     """Text that is nothing but text, without control characters."""
     return escape(short(text, len(text)))

@@ -3,7 +3,8 @@
 import io
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +40,7 @@ __all__ = [
     "layers_shown",
     "lyapunov",
     "save",
+    "save_figures",
     "spectrum",
     "svg",
     "tensors",
@@ -163,8 +165,13 @@ def save(
     Raises:
         RunError: they cannot be written.
     """
+    return save_figures(figures(report, records), folder)
+
+
+def save_figures(drawn: Mapping[str, Figure], folder: str | os.PathLike[str]) -> list[Path]:
+    """The same with figures that are drawn already, by their names."""
     files: dict[Path, bytes] = {}
-    for name, figure in figures(report, records).items():
+    for name, figure in drawn.items():
         stem = _file_name(name)
         while Path(folder, f"{stem}.svg") in files:
             stem += "_"
@@ -182,14 +189,16 @@ def save(
 def svg(figure: Figure, salt: str = "") -> str:
     """A figure as SVG, the same text each time; `salt` sets its ids apart from others'."""
     stream = io.StringIO()
-    with style(), matplotlib.rc_context({"svg.hashsalt": salt}):
+    with style(), matplotlib.rc_context({"svg.hashsalt": salt}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a reader's font may have it
         figure.savefig(stream, format="svg", metadata=_NO_METADATA)
     return stream.getvalue()
 
 
 def _png(figure: Figure) -> bytes:
     stream = io.BytesIO()
-    with style():
+    with style(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")
         figure.savefig(stream, format="png", metadata={"Software": None})
     return stream.getvalue()
 

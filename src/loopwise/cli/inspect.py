@@ -1,0 +1,90 @@
+"""``loopwise inspect``: what a model does over one sequence, unit by unit."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from loopwise.cli.options import Model
+from loopwise.errors import missing_extra
+
+
+def inspect(
+    run: Model,
+    text: Annotated[
+        str | None, typer.Option("--text", help="For a language model: what it is to read.")
+    ] = None,
+    series: Annotated[
+        Path | None,
+        typer.Option("--series", metavar="FILE", help="For a synthetic task: a CSV of its inputs."),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="For a synthetic task: which sequence to draw.  [default: 1]", min=0),
+    ] = None,
+    at: Annotated[
+        int | None,
+        typer.Option(
+            metavar="STEP",
+            help="Explain the prediction after this step, from 0; -1 is the last.  "
+            "[default: the last whose successor is known]",
+        ),
+    ] = None,
+    data: Annotated[
+        list[str] | None,
+        typer.Option(help="Text that telling units are measured on.  [default: validation's]"),
+    ] = None,
+    checkpoint: Annotated[
+        str, typer.Option(metavar="NAME", help="Which one: best, latest, a name or a step.")
+    ] = "best",
+    layer: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Heat maps of this layer alone.")
+    ] = None,
+    what: Annotated[
+        str | None,
+        typer.Option(metavar="PART", help="Heat maps of this alone: hidden, cell, gate-f, ..."),
+    ] = None,
+    units: Annotated[int, typer.Option(help="Units in a heat map.", min=1)] = 16,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE", help="Write a page, such as a.html.")
+    ] = None,
+    plots: Annotated[
+        Path | None,
+        typer.Option("--plots", metavar="DIR", help="Put every picture there as PNG and SVG."),
+    ] = None,
+) -> None:
+    """What units do over a sequence, and why a prediction.
+
+    States and gates of every layer are shown. Units are compared with simple features: quotes,
+    brackets, position in the line and others of a text, what is to be remembered in a synthetic
+    task. What shuffled features give is chance.
+    """
+    from loopwise.diagnose.states import require
+    from loopwise.diagnose.strip import lines
+    from loopwise.tasks.inspection import inspect_run
+
+    found = inspect_run(
+        run, text, series=series, seed=seed, at=at, data=tuple(data or ()), checkpoint=checkpoint
+    )
+    chosen = found.layers if layer is None else (found[layer],)
+    if what is not None:
+        require(what, list(chosen[0].parts), "what")
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    print("\n".join(lines(found, colour=colour)))
+    if out is None and plots is None:
+        return
+    try:
+        from loopwise.diagnose.heatmaps import figures
+        from loopwise.diagnose.inspect_page import write_page
+        from loopwise.diagnose.plots import save_figures
+    except ModuleNotFoundError as error:
+        raise missing_extra(error, "--out and --plots") from error
+    drawn = figures(found, layer, what, units)
+    if out is not None:
+        write_page(found, drawn, out, title=str(run))
+        print(f"page: {out}")
+    if plots is not None:
+        save_figures(drawn, plots)
+        print(f"pictures: {plots}")

@@ -1,0 +1,136 @@
+"""A run's model over one sequence, seen from inside, whatever its task."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loopwise.codec.corpus import Source, read_sources
+from loopwise.diagnose.states import Inspection
+from loopwise.errors import ConfigError, DataError, missing_extra
+from loopwise.runs import Run
+from loopwise.runtime.bundle import Bundle, read_bundle
+from loopwise.tasks.registry import read_checkpoint, read_config
+
+if TYPE_CHECKING:
+    from loopwise.tasks.synthetic.config import SyntheticConfig
+
+
+def inspect_run(
+    path: str | os.PathLike[str],
+    text: str | None = None,
+    *,
+    series: str | os.PathLike[str] | None = None,
+    seed: int | None = None,
+    at: int | None = None,
+    data: tuple[str, ...] = (),
+    checkpoint: str = "best",
+) -> Inspection:
+    """Read one sequence with a run's model, and see states, gates, telling units, attribution.
+
+    Args:
+        path: the run's directory; of a language model also a bundle.
+        text: for a language model.
+        series: for a synthetic task: a CSV file, a step in each row.
+        seed: for a synthetic task: which held-out sequence is drawn without `series`; 1.
+        at: the step after which the prediction is explained, from 0; negative counts from the end.
+            None: the last whose successor is known.
+        data: for a language model: text that telling units are measured on; empty for what the run
+            was validated on. A text of 2,000 tokens is measured itself.
+        checkpoint: ``"best"``, ``"latest"``, or one by name, step or path.
+
+    Raises:
+        BundleError, RunError, CheckpointError: nothing there, or damaged.
+        ConfigError: what does not fit the task.
+        DataError: a sequence that is too short or cannot be read, or has no step `at`.
+        MissingExtraError: training is not installed.
+    """
+    bundle = _read(path, checkpoint)
+    if bundle.task == "language-model":
+        if series is not None or seed is not None:
+            raise ConfigError(f"{path}: a language model: it reads --text, no --series or --seed")
+        if text is None:
+            raise ConfigError(f"{path}: a language model: give --text")
+        try:
+            from loopwise.tasks.lm.inspection import TextInspector
+        except ModuleNotFoundError as error:
+            raise missing_extra(error, "loopwise inspect") from error
+        return TextInspector(bundle).inspect(text, at, _measured(path, data))
+    if text is not None or data:
+        raise ConfigError(f"{path}: no language model: it takes no --text or --data, but --series")
+    return _sequence(path, bundle, series, seed, at)
+
+
+def _sequence(
+    path: str | os.PathLike[str],
+    bundle: Bundle,
+    series: str | os.PathLike[str] | None,
+    seed: int | None,
+    at: int | None,
+) -> Inspection:
+    config = read_config(Run.open(path))
+    if config.task == "lm":
+        raise ConfigError(f"{path}: the bundle is not of the run's task")
+    try:
+        from loopwise.tasks.synthetic.inspection import inspect_sequence, require_inputs
+    except ModuleNotFoundError as error:
+        raise missing_extra(error, "loopwise inspect") from error
+    if series is not None and seed is not None:
+        raise ConfigError("--series and --seed: give one of them")
+    if series is not None:
+        inputs = require_inputs(config.problem, _table(series))
+    else:
+        inputs = _drawn(config, 1 if seed is None else seed)
+    last, count = -1 if at is None else at, len(inputs)
+    if not -count <= last < count:
+        raise DataError(f"at {at}: there are {count} steps, 0 to {count - 1} (or {-count} to -1)")
+    return inspect_sequence(config, bundle, inputs, last % count)
+
+
+def _drawn(config: "SyntheticConfig", seed: int) -> NDArray[np.float32]:
+    from loopwise.tasks.synthetic.problems import held_out
+
+    return held_out(config.problem, 1, seed).inputs[:, 0]
+
+
+def _read(path: str | os.PathLike[str], checkpoint: str) -> Bundle:
+    """The bundle, with a checkpoint's weights if another one than the best is asked for."""
+    bundle = read_bundle(path)
+    if checkpoint == "best":
+        return bundle
+    run = Run.open(path)
+    try:
+        tensors = read_checkpoint(run, checkpoint).tensors
+    except ModuleNotFoundError as error:
+        raise missing_extra(error, "--checkpoint") from error
+    weights = {name: tensors[f"model.{name}"].float().numpy() for name in bundle.tensors}
+    return replace(bundle, tensors=weights)
+
+
+def _measured(path: str | os.PathLike[str], data: tuple[str, ...]) -> Source | None:
+    """The text that telling units are measured on; None if there is none any more."""
+    from loopwise.tasks.lm.data import join, reread_held_out
+
+    if data:
+        return join(read_sources(data))
+    if not Path(path).is_dir():
+        return None
+    config = read_config(Run.open(path))
+    try:
+        return reread_held_out(config.data) if config.task == "lm" else None
+    except DataError:
+        return None
+
+
+def _table(path: str | os.PathLike[str]) -> NDArray[np.float64]:
+    try:
+        rows = Path(path).read_text(encoding="utf-8").splitlines()
+        table = [[float(cell) for cell in row.split(",")] for row in rows if row.strip()]
+        return np.array(table, np.float64)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise DataError(f"{path}: not a table of numbers with commas: {error}") from None
