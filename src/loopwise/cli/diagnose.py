@@ -45,7 +45,8 @@ def diagnose(
 ) -> None:
     """What happens inside a run's model, and what to change.
 
-    One batch is read as in training: gradients through time, memory, spectra, gates. The report is written as a page and as JSON.
+    One batch is read as in training: gradients through time, memory, spectra, gates. The report is
+    written as a page and as JSON.
     """
     from loopwise.diagnose.page import write_page
     from loopwise.diagnose.terminal import lines

@@ -20,7 +20,7 @@ from loopwise.runtime.bundle import Bundle
 from loopwise.runtime.description import LanguageModelDescription, parse_as
 from loopwise.tasks.lm.model import RecurrentLanguageModel
 
-MEASURED = 10_000
+MEASURED = 4_000
 """Tokens that telling units are measured on, at most."""
 SHORT = 2_000
 """Tokens of a text from which on it is measured on itself."""
