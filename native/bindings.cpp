@@ -129,6 +129,14 @@ void backward(const std::string& cell, bool reverse, int threads, const nb::dict
   loopwise::kernels().backward(p, g);
 }
 
+const int64_t* read_targets(Arrays& in, int rows, int classes) {
+  const int64_t* targets = in.take<const int64_t>("targets", 'q', {rows});
+  require(targets, "targets: is missing");
+  for (int i = 0; i < rows; i++)
+    require(targets[i] < classes, "targets: expected numbers below the number of classes");
+  return targets;
+}
+
 void surprisal(int threads, float scale, const nb::kwargs& arrays) {
   Arrays in(arrays);
   loopwise::Surprisal s = {};
@@ -137,15 +145,32 @@ void surprisal(int threads, float scale, const nb::kwargs& arrays) {
   s.bfloat16 = in.holds("logits", 2);
   s.logits = s.bfloat16 ? static_cast<void*>(in.take<uint16_t>("logits", 'H', {s.rows, s.classes}))
                         : in.required_result("logits", {s.rows, s.classes});
-  s.targets = in.take<const int64_t>("targets", 'q', {s.rows});
+  s.targets = read_targets(in, s.rows, s.classes);
   s.nats = in.required_result("nats", {s.rows});
   s.threads = threads < 1 ? 1 : threads;
   s.scale = scale;
-  require(s.targets, "targets: is missing");
-  for (int i = 0; i < s.rows; i++)
-    require(s.targets[i] < s.classes, "targets: expected numbers below the number of classes");
   nb::gil_scoped_release unlocked;
   loopwise::kernels().surprisal(s);
+}
+
+bool head(int threads, int at_once, const nb::kwargs& arrays) {
+  Arrays in(arrays);
+  loopwise::Head h = {};
+  h.rows = in.extent("x", 0);
+  h.features = in.extent("x", 1);
+  h.classes = in.extent("weight", 0);
+  h.x = in.required("x", {h.rows, h.features});
+  h.weight = in.required("weight", {h.classes, h.features});
+  h.bias = in.floats("bias", {h.classes});
+  h.targets = read_targets(in, h.rows, h.classes);
+  h.nats = in.required_result("nats", {h.rows});
+  h.d_x = in.result("d_x", {h.rows, h.features});
+  h.d_weight = in.result("d_weight", {h.classes, h.features});
+  h.d_bias = in.result("d_bias", {h.classes});
+  h.threads = threads < 1 ? 1 : threads;
+  h.at_once = at_once < 1 ? 1 : at_once;
+  nb::gil_scoped_release unlocked;
+  return loopwise::kernels().head(h);
 }
 
 // An array [shape] of float from the engine's own memory, which takes it back in the end.
@@ -182,6 +207,7 @@ NB_MODULE(_native, module) {
   module.def("backward", &backward, nb::arg("cell"), nb::arg("reverse"), nb::arg("threads"),
              nb::arg("arrays"));
   module.def("surprisal", &surprisal, nb::arg("threads"), nb::arg("scale"), nb::arg("arrays"));
+  module.def("head", &head, nb::arg("threads"), nb::arg("at_once"), nb::arg("arrays"));
   module.def("empty", &empty, nb::arg("shape"));
   module.def("activate", &activate, nb::arg("function"), nb::arg("arrays"));
   nb::class_<Model>(module, "Model")

@@ -198,6 +198,21 @@ void surprisal(const Kernels& k, Desk& desk, int threads) {
   }
 }
 
+void head(const Kernels& k, Desk& desk) {
+  const int rows = 40, features = 37, classes = 300;
+  int64_t targets[rows];
+  for (int i = 0; i < rows; i++) targets[i] = i % 7 == 3 ? -1 : i * 7 + 1;
+  loopwise::Head h = {};
+  h.rows = rows, h.features = features, h.classes = classes, h.at_once = 24;
+  h.threads = 1;  // which thread has which classes shows in the sums of d x
+  h.x = desk.numbers({rows, features}), h.weight = desk.numbers({classes, features});
+  h.bias = desk.numbers({classes}), h.targets = targets, h.nats = desk.results("head", {rows});
+  h.d_x = desk.results("head, d x", {rows, features});
+  h.d_weight = desk.results("head, d weight", {classes, features});
+  h.d_bias = desk.results("head, d bias", {classes});
+  k.head(h);
+}
+
 void functions(const Kernels& k, Desk& desk) {
   const int n = 4001;
   const float* x = desk.numbers({n}, 20);
@@ -208,6 +223,7 @@ void functions(const Kernels& k, Desk& desk) {
 std::vector<Result> compute(const Kernels& k, Desk& desk, int threads) {
   functions(k, desk);
   surprisal(k, desk, threads);
+  head(k, desk);
   for (int cell : {RNN_TANH, RNN_RELU, LSTM, GRU}) {
     layer(k, desk, threads, cell, 40, 7, 37, false);
     layer(k, desk, threads, cell, 40, 7, 37, true);

@@ -25,6 +25,13 @@ INLINE void split_exp(Vec x, Vec& scale, Vec& tail) {
   memcpy(&scale, &bits, sizeof scale);
 }
 
+// exp(x) for x <= 0, but not below e^-87.
+INLINE Vec exp_below(Vec x) {
+  Vec scale, tail;
+  split_exp(x < -87.0f ? splat(-87.0f) : x, scale, tail);
+  return fma(scale, tail, scale);
+}
+
 INLINE Vec sigmoid(Vec x) {
   Vec t = -x;
   t = t > 88.0f ? splat(88.0f) : t;  // a comparison with NaN is false

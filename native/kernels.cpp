@@ -2,6 +2,7 @@
 // what it includes: see vector.h.
 #include "backward.h"
 #include "forward.h"
+#include "head.h"
 #include "stream.h"
 #include "surprisal.h"
 
@@ -19,6 +20,6 @@ static void activate_all(int function, const float* x, float* y, ptrdiff_t n) {
 extern const loopwise::Kernels kernels;
 const loopwise::Kernels kernels = {
     LOOPWISE_NAME, forward,        backward, packed_size, pack,        bias_size,
-    fill_bias,     stream_scratch, stream,   surprisal,   activate_all};
+    fill_bias,     stream_scratch, stream,   surprisal,   head,      activate_all};
 
 }  // namespace LOOPWISE_ISA

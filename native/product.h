@@ -391,6 +391,19 @@ struct Factor {
   W* panels;              // room for Panels<W>::size(BLOCK_K, N, 1)
 };
 
+// c [M, N] = or += sum over k of a[k][m] * w[k][n].
+template <class W>
+static void multiply_columns(const float* const* a, const Panels<W>& w, int M, float* c, Start start,
+                             Columns<W>& columns) {
+  for (int m = 0; m < M; m += Columns<W>::MOST) {
+    const int height = M - m < Columns<W>::MOST ? M - m : Columns<W>::MOST;
+    float* rows[Columns<W>::MOST];
+    for (int i = 0; i < height; i++) rows[i] = c + (size_t)(m + i) * (size_t)w.units;
+    columns.take(a, w.K, m, height);
+    columns.times(w, rows, start);
+  }
+}
+
 // c [M, N] = sum over k of a[k][m] * b[k][n] for each factor: what weights' gradients are. In blocks
 // of k, each with a sum of its own, which is more accurate than one long chain. All threads of the
 // team call it, each with columns of its own.

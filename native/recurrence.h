@@ -71,6 +71,16 @@ struct Surprisal {
   float* nats;             // [rows]
 };
 
+// A linear layer, the surprisals of its logits, and the gradients of their sum.
+struct Head {
+  int rows, features, classes, threads;
+  int at_once;             // rows whose logits are in memory together
+  const float *x, *weight, *bias;  // [rows, features], [classes, features], [classes] or null
+  const int64_t* targets;  // [rows] below classes; a negative one leaves its row out
+  float* nats;             // [rows]
+  float *d_x, *d_weight, *d_bias;  // null where not wanted
+};
+
 // Of weights. Arithmetic is in float, but for the products of INT8, whose inputs are bytes as well.
 enum Precision { FLOAT32, BFLOAT16, INT8 };
 
@@ -114,6 +124,7 @@ struct Kernels {
   size_t (*stream_scratch)(const StreamModel&, int positions);
   void (*stream)(const StreamModel&, const StreamCall&);
   void (*surprisal)(const Surprisal&);
+  bool (*head)(const Head&);  // whether all numbers were finite; if not, the results are worthless
   void (*activate)(int function, const float* x, float* y, ptrdiff_t n);  // 0 sigmoid, 1 tanh
 };
 

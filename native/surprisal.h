@@ -7,36 +7,42 @@
 
 namespace LOOPWISE_ISA {
 
-template <class T>
-static float surprisal_of(T* logits, int classes, int64_t target, float scale, float* row) {
+// The largest of n numbers; NaN is passed over.
+static float largest(const float* x, int n) {
   Vec top = splat(-__builtin_inff());
-  for (int i = 0; i < classes; i += WIDTH) {
-    int n = classes - i < WIDTH ? classes - i : WIDTH;
-    Vec v = load(logits + i, n);
-    store(row + i, v, n);
-    if (n < WIDTH)
-      for (int k = n; k < WIDTH; k++) v[k] = v[0];
+  for (int i = 0; i < n; i += WIDTH) {
+    const int lanes = n - i < WIDTH ? n - i : WIDTH;
+    Vec v = load(x + i, lanes);
+    for (int k = lanes; k < WIDTH; k++) v[k] = x[i];
     top = v > top ? v : top;
   }
-  float most = top[0];
-  for (int k = 1; k < WIDTH; k++) most = top[k] > most ? top[k] : most;
-  float chosen = row[target];
+  return largest(top);
+}
+
+// Each x becomes exp(x - most); their sum.
+static float exponentials(float* x, int n, float most) {
   Vec total = {};
-  for (int i = 0; i < classes; i += WIDTH) {
-    int n = classes - i < WIDTH ? classes - i : WIDTH;
-    Vec scale_, tail, x = load(row + i, n) - most;
-    x = x < -87.0f ? splat(-87.0f) : x;
-    split_exp(x, scale_, tail);
-    Vec e = fma(scale_, tail, scale_);
-    if (n < WIDTH)
-      for (int k = n; k < WIDTH; k++) e[k] = 0;
-    store(row + i, e, n);
+  for (int i = 0; i < n; i += WIDTH) {
+    const int lanes = n - i < WIDTH ? n - i : WIDTH;
+    Vec e = exp_below(load(x + i, lanes) - most);
+    for (int k = lanes; k < WIDTH; k++) e[k] = 0;
+    store(x + i, e, lanes);
     total = total + e;
   }
-  float all = sum(total), factor = scale / all;
+  return sum(total);
+}
+
+template <class T>
+static float surprisal_of(T* logits, int classes, int64_t target, float scale, float* row) {
+  for (int i = 0; i < classes; i += WIDTH) {
+    const int n = classes - i < WIDTH ? classes - i : WIDTH;
+    store(row + i, load(logits + i, n), n);
+  }
+  const float most = largest(row, classes), chosen = row[target];
+  const float all = exponentials(row, classes, most), factor = scale / all;
   row[target] -= all;
   for (int i = 0; i < classes; i += WIDTH) {
-    int n = classes - i < WIDTH ? classes - i : WIDTH;
+    const int n = classes - i < WIDTH ? classes - i : WIDTH;
     store(logits + i, load(row + i, n) * factor, n);
   }
   return __builtin_logf(all) + (most - chosen);

@@ -177,6 +177,14 @@ INLINE float sum(Vec v) {  // pairwise, in one fixed order
   return part[0];
 }
 
+INLINE float largest(Vec v) {
+  float part[WIDTH];
+  store(part, v);
+  for (int half = WIDTH / 2; half > 0; half /= 2)
+    for (int i = 0; i < half; i++) part[i] = part[i + half] > part[i] ? part[i + half] : part[i];
+  return part[0];
+}
+
 // Denormal numbers as zero while an object of this class lives: they can cost a factor of twenty.
 class NoDenormals {
  public:

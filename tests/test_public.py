@@ -11,15 +11,23 @@ from loopwise import errors
 def test_exports_resolve_and_are_listed():
     assert sorted(loopwise.__all__, key=str.lower) == sorted(set(loopwise.__all__), key=str.lower)
     for name in loopwise.__all__:
-        assert getattr(loopwise, name).__name__ == name
+        assert getattr(loopwise, name).__name__.removeprefix("loopwise.") == name
         assert name in dir(loopwise)
 
 
 def test_lazy_names_are_exported_and_those_exported_have_a_home():
     lazy = set(loopwise._HOMES)
-    assert set(loopwise.__all__) == lazy | {"LoopwiseError"}
+    assert set(loopwise.__all__) == lazy | {"LoopwiseError", "diagnose"}
     for name, home in loopwise._HOMES.items():
         assert getattr(importlib.import_module(home), name) is getattr(loopwise, name)
+
+
+def test_the_diagnosis_is_a_package_that_can_be_called():
+    import loopwise.diagnose
+    from loopwise.diagnose import plots
+
+    assert loopwise.diagnose.plots is plots
+    assert callable(loopwise.diagnose)
 
 
 def test_a_name_is_resolved_once():

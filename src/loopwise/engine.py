@@ -89,6 +89,25 @@ def surprisal(threads: int, scale: float, **arrays: Any) -> None:
     _engine().surprisal(threads, scale, **arrays)
 
 
+def head(threads: int, at_once: int, **arrays: Any) -> bool:
+    """Find the surprisals of a linear layer's logits, and the gradients of their sum.
+
+    Args:
+        threads: how many to use.
+        at_once: rows whose logits may be in memory together.
+        arrays: ``x`` [N, F], ``weight`` [V, F], ``bias`` [V] or absent, float32; ``targets`` and
+            ``nats`` as `surprisal` has them; where the gradients go, absent where not wanted:
+            ``d_x``, ``d_weight``, ``d_bias``.
+
+    Returns:
+        whether all numbers were finite. If not, the results are worthless.
+
+    Raises:
+        ValueError, TypeError: as `forward`.
+    """
+    return _engine().head(threads, at_once, **arrays)
+
+
 def empty(shape: Sequence[int]) -> NDArray[np.float32]:
     """An array to be filled, of memory that the engine keeps for the next when it is dropped.
 

@@ -6,7 +6,7 @@ from diagnose import reports
 from loopwise.diagnose.report import Findings, Report
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def judged(monkeypatch):
     judge = property(lambda report: Findings(reports.findings(report)))
     monkeypatch.setattr(Report, "findings", judge)

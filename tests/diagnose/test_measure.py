@@ -237,7 +237,7 @@ def test_dependence_of_data_on_its_past():
 
 
 def test_it_costs_a_few_training_steps():
-    """No bound on time, but on its order: nothing in it may grow with H^3 or need H x H products."""
+    """No bound on time but on its order: a product of H x H matrices would pass it."""
     model = loopwise.LSTM(256, 256)
     x = torch.randn(64, 32, 256)
 

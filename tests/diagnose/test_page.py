@@ -8,6 +8,8 @@ from diagnose import reports
 from loopwise.diagnose.page import page, write_page
 from loopwise.errors import RunError
 
+pytestmark = pytest.mark.usefixtures("judged")
+
 VOID = {"meta", "br", "link", "img", "input", "hr"}
 
 

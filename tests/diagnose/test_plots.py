@@ -8,6 +8,8 @@ from diagnose import reports
 from loopwise.diagnose import plots
 from loopwise.errors import RunError
 
+pytestmark = pytest.mark.usefixtures("judged")
+
 ALL = ["vanishing", "exploding", "healthy", "tiny", "broken", "hostile"]
 
 

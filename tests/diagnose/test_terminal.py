@@ -7,6 +7,8 @@ import pytest
 from diagnose import reports
 from loopwise.diagnose.terminal import lines, sparkline
 
+pytestmark = pytest.mark.usefixtures("judged")
+
 
 @pytest.mark.parametrize("name", ["vanishing", "exploding", "healthy", "tiny", "broken", "hostile"])
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "cp1252"])

@@ -1,5 +1,6 @@
 """The linear layer with its cross-entropy, against torch's two operations."""
 
+from contextlib import contextmanager
 from unittest import mock
 
 import pytest
@@ -35,6 +36,13 @@ def definition(x, weight, bias, targets):
     logits = functional.linear(x.double(), weight.double(), None if bias is None else bias.double())
     kept = targets >= 0
     return functional.cross_entropy(logits[kept], targets[kept], reduction="sum")
+
+
+@contextmanager
+def tiles():
+    """The engine's own products, whatever the machine and the sizes."""
+    with backend("native"), mock.patch.object(cross_entropy, "_tiles_pay", return_value=True):
+        yield
 
 
 def derive(function, x, weight, bias, targets, scale=1.0):
@@ -75,6 +83,80 @@ def test_chunks_change_nothing(at_once, dtype):
         found = derive(linear_cross_entropy, *problem)
     assert surprisal.call_count == -(-11 // max(1, at_once // 40))
     assert_agree(found, derive(definition, *problem), TOLERANCES[dtype])
+
+
+@needs_engine
+@pytest.mark.parametrize("classes", [1, 2, 17, 255, 256, 257, 1000])
+@pytest.mark.parametrize("rows", [1, 15, 16, 17, 300])
+@pytest.mark.parametrize("bias", [True, False], ids=["bias", "plain"])
+def test_the_engines_products(bias, rows, classes):
+    problem = draw(rows, classes, bias=bias, ignored=rows // 3)
+    with tiles(), mock.patch.object(engine, "surprisal") as other:
+        found = derive(linear_cross_entropy, *problem, scale=0.5)
+    assert not other.called
+    assert_agree(found, derive(definition, *problem, scale=0.5), 1e-6)
+
+
+@needs_engine
+@pytest.mark.parametrize("at_once", [1, 700, 11_000, 100_000])
+def test_the_engines_chunks_change_nothing(at_once):
+    problem = draw(rows=40, classes=700, ignored=1)
+    with tiles(), mock.patch.object(cross_entropy, "LOGITS_AT_ONCE", at_once):
+        found = derive(linear_cross_entropy, *problem)
+    assert_agree(found, derive(definition, *problem), 1e-6)
+
+
+@needs_engine
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_the_engines_products_on_threads(threads):
+    """Of the sums over classes only that of the input's gradient depends on who has which."""
+    problem = draw(rows=40, classes=900)
+    before = torch.get_num_threads()
+    found = []
+    with tiles():
+        for count in (threads, 3):
+            torch.set_num_threads(count)
+            found.append(derive(linear_cross_entropy, *problem))
+    torch.set_num_threads(before)
+    one, three = found
+    assert_near(one[1], three[1], 1e-6)
+    for part, want in zip((one[0], *one[2:]), (three[0], *three[2:]), strict=True):
+        assert torch.equal(part, want)
+
+
+@needs_engine
+@pytest.mark.parametrize("place", ["x", "weight", "bias", "logits"])
+def test_numbers_that_are_not_finite_are_left_to_torch(place):
+    """They have no parts, and a sum of them is not to spoil the rows beside."""
+    x, weight, bias, targets = (part.detach() for part in draw(rows=20, classes=300))
+    if place == "logits":
+        x[2] = weight[7] = 3e38
+    else:
+        {"x": x[2], "weight": weight[7], "bias": bias}[place][3] = torch.inf
+    problem = (*(part.requires_grad_() for part in (x, weight, bias)), targets)
+    with tiles():
+        found = derive(linear_cross_entropy, *problem)
+    with backend("torch"):
+        expected = derive(linear_cross_entropy, *problem)
+    for part, want in zip(found, expected, strict=True):
+        torch.testing.assert_close(part, want, equal_nan=True, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("on", [*AVAILABLE, "tiles"])
+@pytest.mark.parametrize("scale", [0.1, 30])
+def test_tied_weights(on, scale):
+    """Those of an embedding, which reads them too: both gradients are added."""
+    _, weight, bias, targets = draw(rows=20, classes=300)
+    weight = (scale * weight).detach().requires_grad_()
+    ids = torch.randint(300, (20,))
+
+    def tied(function):
+        value = function(functional.embedding(ids, weight), weight, bias, targets)
+        return torch.autograd.grad(value, [weight, bias])
+
+    with tiles() if on == "tiles" else backend(on):
+        found = tied(linear_cross_entropy)
+    assert_agree(found, tied(definition), 1e-5)
 
 
 @on_every_backend

@@ -43,9 +43,9 @@ def diagnose(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Measure gradients through time, memory, spectra and gates; say what to change.
+    """What happens inside a run's model, and what to change.
 
-    One batch is read as in training. The report is written as a page and as JSON.
+    One batch is read as in training: gradients through time, memory, spectra, gates. The report is written as a page and as JSON.
     """
     from loopwise.diagnose.page import write_page
     from loopwise.diagnose.terminal import lines

@@ -17,7 +17,7 @@ from loopwise.diagnose.dependence import dependence as measure_dependence
 from loopwise.diagnose.effort import QUICK, THOROUGH, Effort
 from loopwise.diagnose.finite import first_not_finite
 from loopwise.diagnose.observe import Observation, Observations, observe
-from loopwise.diagnose.report import Dependence, LayerReport, Report, Training
+from loopwise.diagnose.report import Dependence, LayerReport, Report, Spectrum, Training
 from loopwise.diagnose.spectrum import spectrum
 from loopwise.diagnose.tensors import tensors
 from loopwise.errors import ConfigError, DataError, ShapeError
@@ -147,7 +147,7 @@ def _look_at(call: Observation, effort: Effort, spectra: bool) -> LayerReport:
         rows,
         gradients(problem, followed.back(call.d_output, call.d_state, inputs=False)),
         influence(problem, effort),
-        spectrum(problem, followed, effort) if spectra else None,
+        spectrum(problem, followed, effort) if spectra else Spectrum(),
         activity(problem, followed),
     )
 

@@ -113,7 +113,7 @@ def _alarms(report: Report) -> list[str]:
 
 
 def _finding(finding: Finding) -> str:
-    settings = [f"--set {remedy}" for remedy in finding.remedies]
+    settings = finding.options
     buttons = "".join(
         f'<button type="button" data-copy="{_text(each)}">{_text(each)}</button>'
         for each in settings

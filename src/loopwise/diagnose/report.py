@@ -72,22 +72,25 @@ class Influence:
 
 @dataclass(frozen=True)
 class Spectrum:
-    """Recurrent matrices and the Jacobian of a step, ``d s_t / d s_{t-1}`` for the whole state."""
+    """Recurrent matrices and the Jacobian of a step, ``d s_t / d s_{t-1}`` for the whole state.
 
-    radius: Mapping[str, float]
+    Empty where it was not asked for: while a training is watched.
+    """
+
+    radius: Mapping[str, float] = field(default_factory=dict)
     """spectral radius of each gate's recurrent matrix"""
-    norm: Mapping[str, float]
+    norm: Mapping[str, float] = field(default_factory=dict)
     """its largest singular value"""
-    eigenvalues: Mapping[str, tuple[tuple[float, float], ...]]
+    eigenvalues: Mapping[str, tuple[tuple[float, float], ...]] = field(default_factory=dict)
     """real and imaginary parts, the largest first; of large matrices only the outermost, estimated
     (Arnoldi 1951)"""
-    jacobian_radius: Curve
+    jacobian_radius: Curve = ()
     """spectral radius of the step's Jacobian at some steps along the trajectory"""
-    jacobian_norm: Curve
+    jacobian_norm: Curve = ()
     """its largest singular value"""
-    jacobian_steps: tuple[int, ...]
+    jacobian_steps: tuple[int, ...] = ()
     """which steps those are"""
-    lyapunov: Curve
+    lyapunov: Curve = ()
     """the largest Lyapunov exponents in nats a step, by QR along the trajectory (Benettin et al.
     1980; Engelken et al. 2023); above 0 neighbouring states part, far below 0 the past is lost"""
 
@@ -125,8 +128,7 @@ class LayerReport:
     rows: int
     gradients: Gradients
     influence: Influence
-    spectrum: Spectrum | None
-    """None of what was watched in training"""
+    spectrum: Spectrum
     activity: Activity
 
 
@@ -213,6 +215,13 @@ class Finding:
 
     def __str__(self) -> str:
         return self.sentence
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The remedies as options of the command line."""
+        return tuple(
+            " ".join(f"--set {setting}" for setting in remedy.split()) for remedy in self.remedies
+        )
 
 
 class Findings(Sequence[Finding]):

@@ -1,7 +1,7 @@
 """The rules that turn measurements into findings: one table, read from top to bottom.
 
-The thresholds of the first four were calibrated on short trainings with known outcome, by
-``benchmarks/diagnosis.py``; `docs/diagnosis.md` has the figures.
+The thresholds of what foretells an ill end were calibrated on short trainings whose end is known,
+by ``benchmarks/diagnosis.py``; `docs/diagnosis.md` has the figures.
 """
 
 import math
@@ -236,9 +236,9 @@ RULES = (
     Rule(
         "short memory for this data",
         _short_memory,
-        0.01,
-        "less than 1 % of the influence of a step trains next to nothing beside that of the steps "
-        "after it (Bengio et al. 1994)",
+        1e-3,
+        "a step with less than a thousandth of the influence of the last ones trains next to "
+        "nothing beside them (Bengio et al. 1994)",
         below=True,
     ),
     Rule(
@@ -252,7 +252,7 @@ RULES = (
     Rule(
         "saturated gates",
         _saturated,
-        0.8,
+        0.9,
         "the slope of a sigmoid at 0.05 and 0.95 is a fifth of its largest, and falls from there",
     ),
     Rule("dead units", _dead, 0.01, "a unit that is 0 for every input has no gradient"),
@@ -272,7 +272,7 @@ RULES = (
     Rule(
         "large updates",
         _large_updates,
-        0.03,
+        0.1,
         "about 1e-3 is usual where training goes well (Karpathy, cs231n); far above, steps undo "
         "each other",
     ),

@@ -33,7 +33,7 @@ def lines(report: Report, encoding: str | None = None) -> list[str]:
     for finding in report.findings:
         found.append(f"- {_clean(finding.sentence)}")
         if finding.remedies:
-            found.append("  try " + "  ".join(f"--set {each}" for each in finding.remedies))
+            found.append("  try " + "  or  ".join(finding.options))
     found += _layers(report, blocks)
     plain = [line.replace("×", "x") for line in found]
     return [line.encode(code, "replace").decode(code) for line in plain]

@@ -92,6 +92,10 @@ def _solve(
     x: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, *, learns: bool
 ) -> tuple[Tensor, list[Tensor | None]]:
     """The sum, and where something learns the gradients of `x`, `weight` and `bias`."""
+    if _tiles_pay(x, weight):
+        found = _solve_by_tiles(x, weight, bias, targets, learns=learns)
+        if found is not None:
+            return found
     nats = torch.empty(x.shape[0])
     d_x = torch.empty_like(x) if learns else None
     d_weight = torch.zeros_like(weight, dtype=torch.float32) if learns else None
@@ -115,6 +119,45 @@ def _solve(
         if d_bias is not None:
             d_bias += logits.sum(0, dtype=torch.float32)
     return nats.sum(), [d_x, d_weight, d_bias]
+
+
+def _tiles_pay(x: Tensor, weight: Tensor) -> bool:
+    """Whether the engine's products are faster than torch's: on tiles, with work for all threads.
+
+    The engine shares groups of 256 classes out among threads, and torch multiplies by vectors.
+    """
+    rows, classes = x.shape[0], weight.shape[0]
+    return (
+        x.dtype == torch.float32
+        and rows >= 32
+        and classes >= 256 * torch.get_num_threads()
+        and engine.isa() == "amx"
+    )
+
+
+def _solve_by_tiles(
+    x: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, *, learns: bool
+) -> tuple[Tensor, list[Tensor | None]] | None:
+    """As `_solve`, or nothing where numbers were met that are not finite."""
+    nats = torch.empty(x.shape[0])
+    given = {"x": x, "weight": weight, "bias": bias}
+    given = {name: part.contiguous() for name, part in given.items() if part is not None}
+    found = {name: _empty(part) for name, part in given.items()} if learns else {}
+    finite = engine.head(
+        torch.get_num_threads(),
+        max(1, LOGITS_AT_ONCE // weight.shape[0]),
+        targets=targets.contiguous().numpy(),
+        nats=nats.numpy(),
+        **{name: part.detach().numpy() for name, part in given.items()},
+        **{f"d_{name}": part.numpy() for name, part in found.items()},
+    )
+    if not finite:
+        return None
+    return nats.sum(), [found.get(name) for name in ("x", "weight", "bias")]
+
+
+def _empty(like: Tensor) -> Tensor:
+    return torch.from_numpy(engine.empty(like.shape))
 
 
 def _differentiate(
@@ -144,4 +187,4 @@ def _numbers(logits: Tensor) -> Any:
 
 
 def _times(part: Tensor, grad: Tensor) -> Tensor:
-    return part if float(grad) == 1 else part * grad
+    return part if float(grad) == 1 else part.mul_(grad)

@@ -44,9 +44,10 @@ def recurrence(problem: Problem) -> Scan:
     row's end.
     """
     scan = _solve_as_asked(problem)
-    observer = _observer.get()
-    if observer is not None:
-        observer(problem, scan)
+    if not torch.compiler.is_compiling():  # in a compiled program there is no single one to show
+        observer = _observer.get()
+        if observer is not None:
+            observer(problem, scan)
     return scan
 
 

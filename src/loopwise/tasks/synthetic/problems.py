@@ -58,6 +58,11 @@ class Problem(ABC):
         """How many of the last answers need memory."""
         return 1
 
+    @property
+    def reach(self) -> int:
+        """Over how many steps an answer depends on the past."""
+        return self.length
+
     @abstractmethod
     def draw(self, rng: np.random.Generator, count: int) -> Sequences:
         """Draw `count` sequences."""
@@ -168,6 +173,11 @@ class Parity(Problem):
     def asked(self) -> int:
         """See `Problem.asked`."""
         return self.length
+
+    @property
+    def reach(self) -> int:
+        """One: an answer is the one before it and a bit."""
+        return 1
 
     def draw(self, rng: np.random.Generator, count: int) -> Sequences:
         """See `Problem.draw`."""

@@ -85,8 +85,8 @@ class SyntheticTask:
         return None
 
     def dependence(self) -> Dependence:
-        """Known: as far back as the task's length."""
-        return known(self.config.data.length)
+        """Known: the problem's reach."""
+        return known(self.problem.reach)
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """The figures of the held-out sequences; see `loopwise.tasks.synthetic.measure.figures`."""
