@@ -14,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from loopwise.diagnose.rules import RULES
 from loopwise.tasks.lm.config import LMConfig
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?://)([^)#]*)(?:#[^)]*)?\)")
 
@@ -71,6 +72,16 @@ def test_pages_have_examples():
 def test_links_lead_to_files(page):
     for target in LINK.findall(page.read_text(encoding="utf-8")):
         assert not target or (page.parent / target).exists(), target
+
+
+def test_the_rules_of_a_diagnosis_are_those_of_the_page():
+    table = re.findall(
+        r"^\| `([^`]+)` \| [^|]+ \| (above|below) ([^ |]+) \| ([^|]+) \|$",
+        (ROOT / "docs" / "diagnosis.md").read_text(encoding="utf-8"),
+        re.MULTILINE,
+    )
+    there = [(name, side == "below", float(value), reason) for name, side, value, reason in table]
+    assert there == [(rule.name, rule.below, rule.threshold, rule.reason) for rule in RULES]
 
 
 @pytest.mark.parametrize("code", ["1 / 0", "import loopwise\nloopwise.LSTM(1, -1)"])

@@ -89,6 +89,9 @@ class Fix:
 def fix(config: Config, report: Report) -> Fix | None:
     """Change `config` by the first remedy of each finding that it has not taken already.
 
+    Once a remedy takes another cell, it is the last: what else was found is of gates, units and
+    gradients that are gone with the cell.
+
     Returns:
         None if no finding has a remedy that is allowed here and would change anything.
     """
@@ -102,6 +105,8 @@ def fix(config: Config, report: Report) -> Fix | None:
             if _changes(config, taken, settings):
                 taken += settings
                 break
+        if "model.cell" in {setting.partition("=")[0] for setting in taken}:
+            break
     if not taken:
         return None
     return Fix(config.changed(taken), tuple(taken))
