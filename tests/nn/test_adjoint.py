@@ -40,8 +40,8 @@ def to_double(problem):
 @pytest.mark.parametrize("options", [(), *((option,) for option in OPTIONS), OPTIONS])
 @pytest.mark.parametrize(("rows", "units", "outputs"), [(3, 5, None), (17, 40, None), (3, 7, 4)])
 def test_the_engine_sends_back_what_the_definition_does(cell, options, rows, units, outputs):
-    if outputs and cell == "gru":
-        pytest.skip("the engine has no projected GRU")
+    if cell == "gru":  # of which the engine has no projected one
+        outputs = None
     problem = draw(cell, 6, rows, units=units, outputs=outputs, options=options)
     found, expected = back(problem, "native"), back(to_double(problem), "reference")
     assert found.keys() == expected.keys()
