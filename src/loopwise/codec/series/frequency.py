@@ -22,26 +22,26 @@ _MONTHS = {"start": {12: "YS", 3: "QS", 1: "MS"}, "end": {12: "YE", 3: "QE", 1: 
 
 # What users may write, and what it is: a unit, how many of it, and an anchor.
 _NAMES: dict[str, tuple[Unit, int, Anchor | None]] = {
-    **{name: ("microsecond", 1, None) for name in ("us", "U")},
-    **{name: ("microsecond", 1000, None) for name in ("ms", "L")},
-    **{name: ("microsecond", _SECOND, None) for name in ("s", "S", "sec")},
-    **{name: ("microsecond", _MINUTE, None) for name in ("min", "T")},
-    **{name: ("microsecond", _HOUR, None) for name in ("h", "H")},
-    **{name: ("day", 1, None) for name in ("D", "d")},
+    **dict.fromkeys(("us", "U"), ("microsecond", 1, None)),
+    **dict.fromkeys(("ms", "L"), ("microsecond", 1000, None)),
+    **dict.fromkeys(("s", "S", "sec"), ("microsecond", _SECOND, None)),
+    **dict.fromkeys(("min", "T"), ("microsecond", _MINUTE, None)),
+    **dict.fromkeys(("h", "H"), ("microsecond", _HOUR, None)),
+    **dict.fromkeys(("D", "d"), ("day", 1, None)),
     "B": ("business day", 1, None),
-    **{name: ("day", 7, None) for name in ("W", "w")},
+    **dict.fromkeys(("W", "w"), ("day", 7, None)),
     "MS": ("month", 1, "start"),
-    **{name: ("month", 1, "end") for name in ("ME", "M")},
+    **dict.fromkeys(("ME", "M"), ("month", 1, "end")),
     "mo": ("month", 1, "same"),
     "QS": ("month", 3, "start"),
-    **{name: ("month", 3, "end") for name in ("QE", "Q")},
+    **dict.fromkeys(("QE", "Q"), ("month", 3, "end")),
     "q": ("month", 3, "same"),
-    **{name: ("month", 12, "start") for name in ("YS", "AS")},
-    **{name: ("month", 12, "end") for name in ("YE", "Y", "A")},
+    **dict.fromkeys(("YS", "AS"), ("month", 12, "start")),
+    **dict.fromkeys(("YE", "Y", "A"), ("month", 12, "end")),
     "y": ("month", 12, "same"),
 }
-_WEEKDAYS = "MON TUE WED THU FRI SAT SUN".split()
-_MONTH_NAMES = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC".split()
+_WEEKDAYS = ["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"]
+_MONTH_NAMES = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
 _ALLOWED = (
     "allowed are s, min, h, D, B (business days), W, MS and ME (start and end of the month), QS, QE, "
     "YS, YE, also with a number as in 15min, and a bare number for stamps that are numbers"
