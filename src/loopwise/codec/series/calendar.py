@@ -11,8 +11,8 @@ from loopwise.codec.series.stamps import DAY, Stamps
 from loopwise.codec.series.zones import to_local
 from loopwise.errors import DataError, missing_extra
 
-_MINUTE, _HOUR = 60_000_000, 3_600_000_000
-_WEEK, _MONTH, _YEAR = 7 * DAY, 28 * DAY, 365 * DAY
+_MINUTE, _HOUR, _WEEK = 60_000_000, 3_600_000_000, 7 * DAY
+_MONTH, _YEAR = 2_629_746_000_000, 31_556_952_000_000  # on average, in the Gregorian calendar
 _HOLIDAY = "holiday"
 
 
@@ -22,13 +22,11 @@ class _Cycle:
 
     Attributes:
         name: what it tells.
-        step: the unit that it counts, in microseconds; shorter steps than that are not told apart.
-        period: about how long a round takes, in microseconds.
+        period: how long a round takes, in microseconds.
         phase: the share of the round that is over, in [0, 1), from stamps.
     """
 
     name: str
-    step: int
     period: int
     phase: Callable[[Stamps], NDArray[np.float64]]
 
@@ -65,29 +63,28 @@ def _month(stamps: Stamps) -> NDArray[np.float64]:
 
 
 _CYCLES = (
-    _Cycle("second of minute", 1_000_000, _MINUTE, _share("s", "m")),
-    _Cycle("minute of hour", _MINUTE, _HOUR, _share("m", "h")),
-    _Cycle("hour of day", _HOUR, DAY, _share("h", "D")),
-    _Cycle("day of week", DAY, _WEEK, _weekday),
-    _Cycle("day of month", DAY, _MONTH, _monthday),
-    _Cycle("day of year", DAY, _YEAR, _yearday),
-    _Cycle("month of year", _MONTH, _YEAR, _month),
+    _Cycle("second of minute", _MINUTE, _share("s", "m")),
+    _Cycle("minute of hour", _HOUR, _share("m", "h")),
+    _Cycle("hour of day", DAY, _share("h", "D")),
+    _Cycle("day of week", _WEEK, _weekday),
+    _Cycle("day of month", _MONTH, _monthday),
+    _Cycle("day of year", _YEAR, _yearday),
 )
+_MONTHS = _Cycle("month of year", _YEAR, _month)
 
 
 def _cycles(frequency: Frequency) -> list[_Cycle]:
-    """Those whose hand moves from step to step, and comes round in more than two."""
-    if frequency.unit == "number":
-        return []
-    size = {"microsecond": 1, "day": DAY, "business day": DAY, "month": _MONTH}[frequency.unit]
-    step = size * frequency.count
-    return [
-        cycle
-        for cycle in _CYCLES
-        if cycle.period > step
-        and (step % cycle.period if frequency.unit != "month" else cycle.step == _MONTH)
-        and (cycle.step < _MONTH) == (frequency.unit != "month")
-    ]
+    """Those whose hand moves from step to step."""
+    match frequency.unit:
+        case "number":
+            return []
+        case "month":
+            return [_MONTHS] if frequency.count % 12 else []
+        case "microsecond":
+            step = frequency.count
+        case "day" | "business day":
+            step = frequency.count * DAY
+    return [cycle for cycle in _CYCLES if step % cycle.period]
 
 
 def calendar_names(frequency: Frequency, country: str | None = None) -> tuple[str, ...]:
