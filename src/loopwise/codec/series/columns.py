@@ -152,7 +152,7 @@ def as_strings(column: "nw.Series[Any]") -> "pl.Series":
     import narwhals as nw
     import polars as pl
 
-    if column.dtype in (nw.Categorical, nw.Enum):
+    if column.dtype == nw.Categorical or column.dtype == nw.Enum:
         column = column.cast(nw.String)
     native = column.to_native()
     if isinstance(native, pl.Series) and native.dtype == pl.String:
@@ -169,7 +169,7 @@ def is_text(column: "nw.Series[Any]") -> bool:
     """Whether a column holds strings or categories rather than numbers."""
     import narwhals as nw
 
-    if column.dtype in (nw.String, nw.Categorical, nw.Enum):
+    if any(column.dtype == kind for kind in (nw.String, nw.Categorical, nw.Enum)):
         return True
     if column.dtype != nw.Object:
         return False
@@ -188,6 +188,7 @@ def times(column: "nw.Series[Any]") -> tuple[Stamps, str | None]:
     """
     import narwhals as nw
 
+    column, named_zone = _plain_times(column)
     if column.dtype.is_integer():
         _refuse_missing(column.is_null().to_numpy(), column.name)
         return np.asarray(column.to_numpy(), np.int64), None
@@ -195,7 +196,7 @@ def times(column: "nw.Series[Any]") -> tuple[Stamps, str | None]:
         return _whole(column), None
     if isinstance(column.dtype, nw.Datetime):
         _refuse_missing(column.is_null().to_numpy(), column.name)
-        zone = column.dtype.time_zone
+        zone = named_zone or column.dtype.time_zone
         plain = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if zone else column
         return plain.to_numpy().astype("datetime64[us]"), zone
     if column.dtype == nw.Date:
@@ -209,6 +210,21 @@ def times(column: "nw.Series[Any]") -> tuple[Stamps, str | None]:
         f"column {column.name!r} holds {column.dtype}; stamps may be dates, times, whole numbers, "
         f"or strings of these"
     )
+
+
+def _plain_times(column: "nw.Series[Any]") -> "tuple[nw.Series[Any], str | None]":
+    """Times of pandas that narwhals does not know: periods, and zones with a _ or - in the name."""
+    import narwhals as nw
+
+    native = column.to_native()
+    if column.dtype != nw.Unknown or not type(native).__module__.startswith("pandas"):
+        return column, None
+    zone = getattr(native.dtype, "tz", None)
+    if zone is not None:
+        return nw.from_native(native.dt.tz_convert("UTC"), series_only=True), str(zone)
+    if hasattr(native.dtype, "freq"):
+        return nw.from_native(native.dt.to_timestamp(), series_only=True), None
+    return column, None
 
 
 def _refuse_missing(is_missing: NDArray[np.bool_], name: str) -> None:

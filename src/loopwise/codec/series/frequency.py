@@ -40,11 +40,11 @@ _NAMES: dict[str, tuple[Unit, int, Anchor | None]] = {
     **dict.fromkeys(("YE", "Y", "A"), ("month", 12, "end")),
     "y": ("month", 12, "same"),
 }
-_WEEKDAYS = ["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"]
-_MONTH_NAMES = ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"]
+_WEEKDAYS = "MON TUE WED THU FRI SAT SUN"
+_MONTH_NAMES = "JAN FEB MAR APR MAY JUN JUL AUG SEP OCT NOV DEC"
 _ALLOWED = (
-    "allowed are s, min, h, D, B (business days), W, MS and ME (start and end of the month), QS, QE, "
-    "YS, YE, also with a number as in 15min, and a bare number for stamps that are numbers"
+    "allowed are s, min, h, D, B (business days), W, MS and ME (start and end of the month), QS, "
+    "QE, YS, YE, also with a number as in 15min, and a bare number for stamps that are numbers"
 )
 
 
@@ -56,13 +56,13 @@ class Frequency:
     the first stamp is, and a day of ``D`` at its hour.
 
     Attributes:
-        unit: what is counted. ``"number"`` is for stamps that are whole numbers, all else for times.
+        unit: what is counted; ``"number"`` is for stamps that are whole numbers.
         count: how many of the unit a step has, at least 1.
         anchor: for months only: stamps lie on the first day of a month, on the last, or on the day
             of the first stamp, if need be the last one that a month has.
 
     Raises:
-        DataError: `count` is below 1, or months have no anchor.
+        DataError: `count` is below 1, microseconds make up whole days, or months have no anchor.
     """
 
     unit: Unit
@@ -72,6 +72,8 @@ class Frequency:
     def __post_init__(self):
         if self.count < 1:
             raise DataError(f"a step of {self.count} {self.unit}s; it must be at least 1")
+        if self.unit == "microsecond" and self.count % DAY == 0:
+            raise DataError(f"a step of {self.count} microseconds is one of days; count these")
         if (self.unit == "month") != (self.anchor is not None):
             raise DataError(
                 f"a step in {self.unit}s with anchor {self.anchor!r}; only months have one"
@@ -105,7 +107,7 @@ class Frequency:
             raise DataError(f"frequency {text!r} is not known{hint}; {_ALLOWED}")
         unit, size, anchor = known
         if unit == "microsecond" and count * size % DAY == 0:
-            return cls("day", max(count * size // DAY, 0))
+            return cls("day", count * size // DAY)
         return cls(unit, count * size, anchor)
 
     @property
@@ -327,8 +329,8 @@ def _tail_fits(known: tuple[Unit, int, Anchor | None], tail: str | None) -> bool
         return True
     unit, size, anchor = known
     if unit == "month" and size > 1 and anchor != "same":
-        return tail in _MONTH_NAMES
-    return unit == "day" and size == 7 and tail in _WEEKDAYS
+        return tail in _MONTH_NAMES.split()
+    return unit == "day" and size == 7 and tail in _WEEKDAYS.split()
 
 
 def _times(count: int, name: str) -> str:

@@ -1,7 +1,7 @@
-"""Layouts of tables: rows of points, columns of series, rows of series; all end as rows of points."""
+"""Layouts of tables, a row for a point, a column for a series or a row for it, all as points."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -199,7 +199,7 @@ def _rows(frame: "nw.DataFrame[Any]", columns: Columns) -> Points:
     values = np.stack([numbers(frame[name], place(name)) for name in names], axis=1)
     stamps = np.arange(1, len(names) + 1)
     points = _of_grid(ids, stamps, stamps, values, columns, None)
-    return Points(**{**vars(points), "rows": points.codes + 1})
+    return replace(points, rows=points.codes + 1)
 
 
 def _first_repeat(codes: Integers) -> int:

@@ -1,4 +1,4 @@
-"""What may be wrong with points and can be told or mended: order, duplicates, gaps, missing values."""
+"""What may be wrong with points, told or mended: order, duplicates, gaps, missing values."""
 
 import warnings
 from dataclasses import replace
@@ -34,7 +34,7 @@ def in_order(points: Points) -> Points:
             f"{stamp_text(points.stamps[k - 1])}{_more(len(back), 'such rows')}; "
             f"the rows of each series were sorted by time",
             DataWarning,
-            stacklevel=4,
+            stacklevel=3,
         )
         points = _by(points, np.lexsort((points.stamps, points.codes)))
     twice = np.flatnonzero(
@@ -45,7 +45,8 @@ def in_order(points: Points) -> Points:
         hint = "; several series need an id column" if len(points.ids) == 1 else ""
         raise DataError(
             f"{points.where(k)}: {stamp_text(points.stamps[k])} comes again in row "
-            f"{points.rows[k + 1]}{_more(len(twice), 'such stamps')}; a series has each stamp once{hint}"
+            f"{points.rows[k + 1]}{_more(len(twice), 'such stamps')}; "
+            f"a series has each stamp once{hint}"
         )
     return points
 
@@ -98,7 +99,7 @@ def without_gaps(
         raise DataError(f"{told}; add them, or choose missing=interpolate or missing=mask")
     if total > max(_LARGEST_GROWTH * given, 1_000_000):
         raise DataError(f"{told}; filled, {given} rows would be {total}: give a longer frequency")
-    warnings.warn(f"{told}; {_DONE[missing]}", DataWarning, stacklevel=4)
+    warnings.warn(f"{told}; {_DONE[missing]}", DataWarning, stacklevel=3)
     place = offsets[points.codes] + position
     numbers = np.full((total, points.numbers.shape[1]), np.nan)
     numbers[place] = points.numbers
@@ -117,7 +118,7 @@ def without_missing(
     rows: Integers,
     missing: Missing,
     ids: tuple[str | int, ...],
-    stamp_at: "Frequency",
+    step: Frequency,
     first: NDArray[np.generic],
 ) -> Floats:
     """Numbers without infinities, and with `missing` ``"interpolate"`` without NaN.
@@ -129,7 +130,7 @@ def without_missing(
         rows: the row of each point, or 0 for one that fills a gap, [total].
         missing: what to do with missing and infinite values.
         ids: names of the series.
-        stamp_at: the step of the series.
+        step: the step of the series.
         first: the stamp of each series' first point, [N].
 
     Raises:
@@ -144,13 +145,14 @@ def without_missing(
         k, column = (int(place[0]) for place in np.nonzero(real))
         i = int(np.searchsorted(offsets, k, side="right")) - 1
         kind = "missing" if np.isnan(numbers[k, column]) else "infinite"
+        stamp = stamp_text(step.at(first[i], k - offsets[i]))
         told = (
-            f"series {ids[i]!r}, row {rows[k]} ({stamp_text(stamp_at.at(first[i], k - offsets[i]))}): "
+            f"series {ids[i]!r}, row {rows[k]} ({stamp}): "
             f"{names[column]!r} is {kind}{_more(int(real.sum()), 'missing or infinite values')}"
         )
         if missing == "error":
             raise DataError(f"{told}; correct it, or choose missing=interpolate or missing=mask")
-        warnings.warn(f"{told}; {_DONE[missing]}", DataWarning, stacklevel=4)
+        warnings.warn(f"{told}; {_DONE[missing]}", DataWarning, stacklevel=3)
     _require_some(broken, names, offsets, ids)
     if missing == "mask":
         return np.where(broken, np.nan, numbers)

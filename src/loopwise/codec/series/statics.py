@@ -1,5 +1,6 @@
 """What a series keeps over all its rows: numbers, categories, a weight."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -111,7 +112,7 @@ def _weights(
     return weights
 
 
-def _one_each(values: Any, ids: Ids, codes: Integers, told: Any) -> Any:
+def _one_each(values: Any, ids: Ids, codes: Integers, told: Callable[[int], str]) -> Any:
     """The one value that each series has, [N], of the values of all rows."""
     first = np.zeros(len(ids), np.int64)
     first[codes[::-1]] = np.arange(len(codes))[::-1]
@@ -119,8 +120,9 @@ def _one_each(values: Any, ids: Ids, codes: Integers, told: Any) -> Any:
     differs = (values != expected) & ~((values != values) & (expected != expected))
     if differs.any():
         k = int(np.argmax(differs))
+        begin = int(first[codes[k]])
         raise DataError(
-            f"series {ids[codes[k]]!r}: {told(first[codes[k]])} in row {first[codes[k]] + 1} and "
+            f"series {ids[codes[k]]!r}: {told(begin)} in row {begin + 1} and "
             f"{told(k)} in row {k + 1}; a static column has one value for a series"
         )
     return values[first]

@@ -260,10 +260,8 @@ def _rows_of(series: Integers | None, stamps: Stamps, wanted: Stamps, number: in
     there = different[place] == sought
     owner = np.zeros(len(ticks), np.int64) if series is None else series
     row_key = owner * len(different) + np.searchsorted(different, ticks)
-    if series is None:
-        key = place
-    else:
-        key = np.arange(number)[:, None] * len(different) + place
+    sought_owner = np.arange(number)[:, None] if series is not None else 0
+    key = sought_owner * len(different) + place
     order = np.argsort(row_key, kind="stable")
     found = np.minimum(np.searchsorted(row_key[order], key), len(order) - 1)
     rows = order[found]
