@@ -56,7 +56,7 @@ class SeriesCodec:
             logarithm where all values are positive, else as ``"plain"``; ``"plain"``, in standard
             deviations; ``"counts"``, divided by the mean; ``"as-is"``.
         calendar: whether the network is told the time of day, of the week and of the year.
-        country: whose holidays it is told; empty for none.
+        country: whose holidays it is told besides; empty for none.
         past, future, static: how covariates are standardised.
         series: the names of the series that it was trained on where it learned each one's
             smoothing; else empty.
@@ -93,8 +93,8 @@ class SeriesCodec:
     @property
     def calendar_size(self) -> int:
         """How many of them are the calendar's."""
-        names = calendar_names(self.schema.frequency) if self.calendar else []
-        return len(names) + bool(self.country)
+        country = self.country or None
+        return len(calendar_names(self.schema.frequency, country)) if self.calendar else 0
 
     def told_ahead(self, given: NDArray[np.float64], stamps: Stamps) -> NDArray[np.float32]:
         """Covariates known ahead as the network reads them.
@@ -107,16 +107,9 @@ class SeriesCodec:
             [n, `ahead`].
         """
         parts = [self.future(given)]
-        if self.calendar or self.country:
-            parts.append(
-                calendar(
-                    self.schema.frequency,
-                    stamps,
-                    self.schema.zone,
-                    cycles=self.calendar,
-                    country=self.country or None,
-                )
-            )
+        if self.calendar:
+            country = self.country or None
+            parts.append(calendar(self.schema.frequency, stamps, self.schema.zone, country))
         return np.concatenate(parts, axis=-1)
 
     def row_of(self, panel: Panel) -> NDArray[np.int64]:

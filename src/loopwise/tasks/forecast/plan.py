@@ -24,7 +24,7 @@ def make_codec(config: ForecastConfig, panel: Panel) -> SeriesCodec:
         columns=columns_of(data),
         mixed=model.channels == "mixed",
         space=_space(config),
-        calendar=data.calendar,
+        calendar=data.calendar or bool(data.holidays),
         country=data.holidays,
         past=Standard.of(panel.past),
         future=Standard.of(panel.future),

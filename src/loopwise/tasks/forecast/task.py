@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from loopwise.codec.series.codec import SeriesCodec
 from loopwise.codec.series.panel import Panel
-from loopwise.codec.series.windows import Prepared, prepare
+from loopwise.codec.series.windows import prepare
 from loopwise.diagnose.dependence import known
 from loopwise.diagnose.report import Dependence
 from loopwise.export.bundle import to_bundle
@@ -27,6 +27,9 @@ from loopwise.tasks.forecast.validation import Validation, validate
 from loopwise.tasks.layers.modules import summarise
 from loopwise.train.processes import World
 from loopwise.train.task import StepLoss
+
+LEAST_ERROR = 0.05
+"""A seasonal naive error, in standard deviations of its series, that weighs no more."""
 
 
 class ForecastTask:
@@ -161,20 +164,31 @@ class ForecastTask:
         weights = np.ones(len(self.panel)) if weights is None else weights
         rows = np.repeat(weights, each)
         if self.config.train.weighting == "mase":
-            rows = rows / naive_errors(self.prepared, self.description.season, self.until)
+            rows = rows / np.maximum(self.naive_errors(scaled=True), LEAST_ERROR)
         return rows / rows.mean()
 
+    def naive_errors(self, *, scaled: bool = False) -> NDArray[np.float64]:
+        """Of each row, over what is not held out, the seasonal naive forecast's mean error, [R].
 
-def naive_errors(prepared: Prepared, season: int, until: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Of each row the mean error of the seasonal naive forecast, in units of its spread, [R]."""
-    errors: list[float] = []
-    for row in range(len(prepared.known_as)):
-        series, channel = row // prepared.per_series, row % prepared.per_series
-        begin = prepared.offsets[series]
-        values = prepared.values[begin : begin + until[series]]
-        values = values if prepared.per_series == 1 else values[:, [channel]]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            taken = np.where(prepared.log[row], np.log(values), values) / prepared.spread[row]
-        off = np.abs(taken[season:] - taken[:-season])
-        errors.append(float(np.nanmean(off)) if np.isfinite(off).any() else 1.0)
-    return np.maximum(np.array(errors), 0.05)
+        Args:
+            scaled: of the logarithms where they are forecast, and in units of the row's spread.
+        """
+        prepared, season = self.prepared, self.description.season
+        lengths = self.panel.lengths
+        values = prepared.values
+        if scaled:
+            shape = (len(self.panel), values.shape[1])
+            log = np.repeat(prepared.log.reshape(shape), lengths, axis=0)
+            with np.errstate(divide="ignore", invalid="ignore"):
+                values = np.where(log, np.log(values), values)
+            values = values / np.repeat(prepared.spread.reshape(shape), lengths, axis=0)
+        place = np.arange(len(values)) - np.repeat(prepared.offsets[:-1], lengths)
+        inside = (place >= season) & (place < np.repeat(self.until, lengths))
+        off = np.full(values.shape, np.nan)
+        off[season:] = np.abs(values[season:] - values[:-season])
+        off[~inside] = np.nan
+        there = np.isfinite(off)
+        total = np.add.reduceat(np.where(there, off, 0.0), prepared.offsets[:-1], axis=0)
+        count = np.add.reduceat(there.astype(float), prepared.offsets[:-1], axis=0)
+        mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+        return mean.reshape(-1) if prepared.per_series > 1 else np.nanmean(mean, axis=1)

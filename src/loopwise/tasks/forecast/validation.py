@@ -51,7 +51,7 @@ def places(task: "ForecastTask") -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 def validate(task: "ForecastTask") -> Validation:
     """Measure a task's model, which is in evaluation mode."""
     rows, ends = places(task)
-    h, season = task.horizon, task.description.season
+    h, naive = task.horizon, task.naive_errors()
     losses: list[torch.Tensor] = []
     scores: list[NDArray[np.float64]] = []
     errors: list[NDArray[np.float64]] = []
@@ -61,7 +61,7 @@ def validate(task: "ForecastTask") -> Validation:
         losses.append(loss)
         actual = following(task.prepared, at, end[:, None], h)
         scores.append(forecast.score(actual)[:, 0])
-        errors.append(_errors(task, forecast.median()[:, 0], actual[:, 0], at, end, season))
+        errors.append(_errors(forecast.median()[:, 0], actual[:, 0], naive[at]))
     if not losses:
         return Validation({"loss": float("nan")}, np.empty((0, h), np.float32))
     score, error = np.concatenate(scores), np.concatenate(errors)
@@ -99,18 +99,12 @@ def forecast_of(task: "ForecastTask", raws: list[Raw], space: Space) -> Forecast
 
 
 def _errors(
-    task: "ForecastTask",
-    median: NDArray[np.float64],
-    actual: NDArray[np.float64],
-    rows: NDArray[np.int64],
-    ends: NDArray[np.int64],
-    season: int,
+    median: NDArray[np.float64], actual: NDArray[np.float64], naive: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """MASE and sMAPE of each window, [B, 2]."""
-    naive = task.naive_errors(season)[rows]
     off = np.abs(median - actual)
     size = np.abs(median) + np.abs(actual)
     relative = 200 * off / np.where(size > 0, size, 1.0)
     axes = (1, 2)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", divide="ignore"):
         return np.stack([np.nanmean(off, axes) / naive, np.nanmean(relative, axes)], axis=-1)
