@@ -153,6 +153,25 @@ class SequenceModelDescription:
 
 
 @dataclass(frozen=True, config=_STRICT)
+class OutputDescription:
+    """What a forecaster puts out for each target; see `loopwise.codec.series.distributions`.
+
+    Attributes:
+        name: of the output.
+        levels: of quantiles, else empty.
+        components: of a mixture, else 1.
+        size: P, numbers of it.
+        locations: which of them move with the target's level.
+    """
+
+    name: str
+    levels: tuple[float, ...]
+    components: _Size
+    size: _Size
+    locations: tuple[_Count, ...]
+
+
+@dataclass(frozen=True, config=_STRICT)
 class ForecasterDescription:
     """A network that reads a window of a series and puts out what describes its next values.
 
@@ -184,10 +203,7 @@ class ForecasterDescription:
             ``"linear"``, one map from the last layer's output to all targets.
         decoder_size: hidden units of the decoder ``"lags"``.
         step_size: features that tell it the target's place in the horizon.
-        output: what is put out for each target, and its options; see
-            `loopwise.codec.series.distributions`.
-        output_size: P, numbers of it.
-        locations: which of them move with the target's level.
+        output: what is put out for each target.
         members: networks whose forecasts are averaged.
         calibration: held-out windows whose ranks correct the intervals; 0 for none.
     """
@@ -213,9 +229,7 @@ class ForecasterDescription:
     decoder: Literal["lags", "linear"]
     decoder_size: _Size
     step_size: _Size
-    output: dict[str, Any]
-    output_size: _Size
-    locations: tuple[_Count, ...]
+    output: OutputDescription
     members: _Size
     calibration: _Count
 
@@ -267,7 +281,7 @@ class ForecasterDescription:
             table["smoothing.weight"] = (self.smoothed + 1, 2)
         table |= _layer_shapes(self.layers)
         if self.decoder == "linear":
-            outputs = self.horizon * self.channels * self.output_size
+            outputs = self.horizon * self.channels * self.output.size
             table["head.weight"] = (outputs, self.context_features)
             table["head.bias"] = (outputs,)
             return table
@@ -282,8 +296,8 @@ class ForecasterDescription:
             table["ahead.weight"] = (hidden, self.future)
         if self.channels > 1:
             table["channels.weight"] = (self.channels, hidden)
-        table["head.weight"] = (self.lags + self.output_size, hidden)
-        table["head.bias"] = (self.lags + self.output_size,)
+        table["head.weight"] = (self.lags + self.output.size, hidden)
+        table["head.bias"] = (self.lags + self.output.size,)
         return table
 
     @model_validator(mode="after")

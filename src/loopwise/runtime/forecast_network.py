@@ -76,7 +76,7 @@ def forward(
     centre, spread = scale.centre[:, -origins:], scale.spread[:, -origins:]
     if d.decoder == "linear":
         raw = context @ tensors["head.weight"].T + tensors["head.bias"]
-        raw = xp.reshape(raw, (*context.shape[:2], d.horizon, d.channels, d.output_size))
+        raw = xp.reshape(raw, (*context.shape[:2], d.horizon, d.channels, d.output.size))
     else:
         raw = _decode(xp, d, tensors, x, windows, context, scale, read, origins)
     if ahead is not None:
@@ -300,7 +300,7 @@ def _smooth(
 
 def _shift(xp: Any, d: ForecasterDescription, raw: Array, base: Array) -> Array:
     """Add `base` [B, K, h, C] to the locations among the outputs."""
-    moves = np.isin(np.arange(d.output_size), d.locations).astype(np.float32)
+    moves = np.isin(np.arange(d.output.size), d.output.locations).astype(np.float32)
     return raw + base[..., None] * _constant(xp, moves, raw)
 
 

@@ -5,7 +5,7 @@ from loopwise.codec.series.codec import Space
 from loopwise.codec.series.distributions import Output, middle
 from loopwise.codec.series.panel import Panel
 from loopwise.codec.series.columns import Columns
-from loopwise.runtime.description import ForecasterDescription
+from loopwise.runtime.description import ForecasterDescription, OutputDescription
 from loopwise.tasks.forecast.config import DataConfig, ForecastConfig
 from loopwise.tasks.layers.modules import describe_layers
 
@@ -73,9 +73,9 @@ def describe(config: ForecastConfig, codec: SeriesCodec, panel: Panel) -> Foreca
         decoder=model.decoder,
         decoder_size=model.decoder_size if lags else 1,
         step_size=min(16, data.horizon),
-        output={"name": output.name, "levels": output.levels, "components": output.components},
-        output_size=output.size,
-        locations=_locations(output),
+        output=OutputDescription(
+            output.name, output.levels, output.components, output.size, _locations(output)
+        ),
         members=model.members,
         calibration=0,
     )
