@@ -199,6 +199,7 @@ class ForecasterDescription:
         input_size: features of a patch as the first layer reads it.
         layers: from the input upwards, at least one.
         dilations: of each layer: it reads every n-th step, n sequences side by side.
+        linear: whether the decoder ``"lags"`` also mixes a linear map of the whole window.
         decoder: ``"lags"``, a small network for each target that also sees past cycles; or
             ``"linear"``, one map from the last layer's output to all targets.
         decoder_size: hidden units of the decoder ``"lags"``.
@@ -226,6 +227,7 @@ class ForecasterDescription:
     input_size: _Size
     layers: Annotated[tuple[LayerDescription, ...], Field(min_length=1)]
     dilations: tuple[_Size, ...]
+    linear: bool
     decoder: Literal["lags", "linear"]
     decoder_size: _Size
     step_size: _Size
@@ -242,6 +244,11 @@ class ForecasterDescription:
     def lags(self) -> int:
         """Past values of which a target's base is a mixture."""
         return sum(self.cycles)
+
+    @property
+    def candidates(self) -> int:
+        """What it is a mixture of in all."""
+        return self.lags + self.linear
 
     @property
     def described(self) -> int:
@@ -292,12 +299,14 @@ class ForecasterDescription:
         table["targets.weight"] = (hidden, self.past_values)
         table["steps.weight"] = (self.horizon, self.step_size)
         table["steps_to_hidden.weight"] = (hidden, self.step_size)
+        if self.linear:
+            table["linear.weight"] = (self.horizon, self.window)
         if self.future:
             table["ahead.weight"] = (hidden, self.future)
         if self.channels > 1:
             table["channels.weight"] = (self.channels, hidden)
-        table["head.weight"] = (self.lags + self.output.size, hidden)
-        table["head.bias"] = (self.lags + self.output.size,)
+        table["head.weight"] = (self.candidates + self.output.size, hidden)
+        table["head.bias"] = (self.candidates + self.output.size,)
         return table
 
     @model_validator(mode="after")

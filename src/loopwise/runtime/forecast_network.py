@@ -198,13 +198,41 @@ def _decode(
         hidden = hidden + tensors["channels.weight"]
     hidden = 0.5 * hidden * (1 + xp.tanh(0.5 * hidden))  # SiLU that cannot overflow
     out = read.drop(hidden) @ tensors["head.weight"].T + tensors["head.bias"]
-    if not d.lags:
+    if not d.candidates:
         return out
-    weights = out[..., : d.lags] - 1e9 * (1 - known[..., : d.lags])  # the unknown has no share
+    mixed, there = values[..., : d.lags], known[..., : d.lags]
+    if d.linear:
+        mapped = _map(xp, d, tensors["linear.weight"], x, windows.known, centre, spread)
+        mixed = xp.concat([mixed, mapped[..., None]], axis=-1)
+        there = xp.concat([there, xp.ones_like(mapped)[..., None]], axis=-1)
+    weights = out[..., : d.candidates] - 1e9 * (1 - there)  # the unknown has no share
     weights = xp.exp(weights - xp.max(weights, axis=-1, keepdims=True))
     weights = weights / xp.sum(weights, axis=-1, keepdims=True)
-    base = xp.sum(weights * values[..., : d.lags], axis=-1)
-    return _shift(xp, d, out[..., d.lags :], base)
+    return _shift(xp, d, out[..., d.candidates :], xp.sum(weights * mixed, axis=-1))
+
+
+def _map(
+    xp: Any,
+    d: ForecasterDescription,
+    weight: Array,
+    x: Array,
+    known: Array,
+    centre: Array,
+    spread: Array,
+) -> Array:
+    """A linear map of the window before each origin, in the origin's scale, [B, K, h, C]."""
+    missing = d.window + d.patch * (centre.shape[1] - 1) - x.shape[1]
+    if missing > 0:  # an origin so early that its window begins before the first point
+        before = xp.zeros_like(x[:, :1])
+        before = xp.broadcast_to(before, (x.shape[0], missing, x.shape[2]))
+        x, known = xp.concat([before, x], axis=1), xp.concat([before, known], axis=1)
+    outputs: list[Array] = []
+    for k in range(centre.shape[1]):
+        end = x.shape[1] - d.patch * (centre.shape[1] - 1 - k)
+        begin = end - d.window
+        own = (x[:, begin:end] - centre[:, k, None]) / spread[:, k, None] * known[:, begin:end]
+        outputs.append(xp.permute_dims(xp.permute_dims(own, (0, 2, 1)) @ weight.T, (0, 2, 1)))
+    return xp.stack(outputs, axis=1)
 
 
 def _gather(

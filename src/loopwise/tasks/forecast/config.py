@@ -114,6 +114,13 @@ class ModelConfig(LayersConfig):
     neighbours: Annotated[int, ActsWith("decoder", ("lags",))] = Field(
         default=2, ge=0, description="phases it sees on each side in the last cycle"
     )
+    linear: Annotated[bool, ActsWith("decoder", ("lags",))] = Field(
+        default=True,
+        description="it also mixes in a linear map of the window, fitted once by ridge regression",
+    )
+    ridge: Annotated[float, ActsWith("decoder", ("lags",))] = Field(
+        default=0.1, gt=0, description="of that: penalty, where inputs have variance 1"
+    )
     dropout: float = Field(default=0.1, ge=0, lt=1, description="on patches and context")
 
     output: OutputName = Field(

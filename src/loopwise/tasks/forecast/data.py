@@ -72,7 +72,7 @@ class WindowStream:
         rank: int = 0,
         world: int = 1,
     ):
-        self._prepared, self._until, self._weight = prepared, until, weight
+        self._prepared, self.until, self._weight = prepared, until, weight
         self._description, self._length, self._origins = description, length, origins
         # at least one point before the last origin, and one target after it
         self._rows = np.flatnonzero(until >= 2)
@@ -110,7 +110,7 @@ class WindowStream:
     def state_dict(self) -> dict[str, Any]:
         """How many batches were given out, and of what, as JSON values."""
         return {
-            "points": int(self._until.sum()),
+            "points": int(self.until.sum()),
             "rows": len(self._rows),
             "windows": self._batch_size * self._world,
             "seed": self._seed,
@@ -131,17 +131,25 @@ class WindowStream:
                 )
         self._given_out = int(state["batches"])
 
+    def places(
+        self, rng: np.random.Generator, count: int, length: int
+    ) -> tuple[Integers, Integers]:
+        """Rows and ends of `count` windows of `length` points.
+
+        They have whole horizons and are whole where a row has room for that; else they end at the
+        last place that is left.
+        """
+        rows = self._rows[rng.integers(0, len(self._rows), count)]
+        last = np.maximum(self.until[rows] - self._description.horizon, 1)
+        first = np.minimum(length, last)
+        return rows, first + (rng.random(count) * (last - first + 1)).astype(np.int64)
+
     def _draw(self, member: int) -> tuple[Windows, Tensor, Tensor, Tensor]:
-        key = [self._seed, self._rank, self._given_out, member]
-        rng = np.random.default_rng(key)
-        rows = self._rows[rng.integers(0, len(self._rows), self._batch_size)]
-        d = self._description
-        # whole horizons and whole windows where a row has them; else the last place that is left
-        last = np.maximum(self._until[rows] - d.horizon, 1)
-        first = np.minimum(self._length, last)
-        ends = first + (rng.random(len(rows)) * (last - first + 1)).astype(np.int64)
+        rng = np.random.default_rng([self._seed, self._rank, self._given_out, member])
+        rows, ends = self.places(rng, self._batch_size, self._length)
+        until = self.until[rows]
         windows, space, targets = take(
-            self._prepared, rows, ends, self._length, self._origins, d, self._until[rows]
+            self._prepared, rows, ends, self._length, self._origins, self._description, until
         )
         scale = torch.from_numpy(space.spread.astype(np.float32))[:, None, None, :]
         weight = torch.from_numpy(self._weight[rows].astype(np.float32))

@@ -13,6 +13,9 @@ from loopwise.runtime.forecast_network import Raw, Read, forward
 from loopwise.tasks.forecast.config import ModelConfig
 from loopwise.tasks.layers.modules import RecurrentLayers
 
+FIRST_SAY = 2.0
+"""The logit of the linear map among what the decoder mixes, before training."""
+
 
 class Member(nn.Module):
     """One network.
@@ -28,7 +31,7 @@ class Member(nn.Module):
         self.layers = RecurrentLayers(description.layers, config, description.dilations)
         for name, shape in description.member_shapes().items():
             if not name.startswith("layers."):
-                self._add(name, nn.Parameter(torch.empty(shape)))
+                self._add(name, torch.empty(shape), trained=name != "linear.weight")
         self._initialise()
 
     def forward(self, windows: Windows, origins: int) -> Raw:
@@ -36,19 +39,23 @@ class Member(nn.Module):
         read = Read(self._read, self._drop)
         return forward(self.description, self._own(), windows, read, origins)
 
-    def _add(self, name: str, parameter: nn.Parameter) -> None:
-        """A parameter by the name that a bundle has for it, dots included."""
+    def _add(self, name: str, tensor: Tensor, *, trained: bool) -> None:
+        """A tensor by the name that a bundle has for it, dots included."""
         *path, leaf = name.split(".")
         home: nn.Module = self
         for part in path:
             if part not in dict(home.named_children()):
                 home.add_module(part, nn.Module())
             home = home.get_submodule(part)
-        home.register_parameter(leaf, parameter)
+        if trained:
+            home.register_parameter(leaf, nn.Parameter(tensor))
+        else:
+            home.register_buffer(leaf, tensor)
 
     def _own(self) -> dict[str, Tensor]:
-        """The parameters without those of the layers."""
-        return {k: v for k, v in self.named_parameters() if not k.startswith("layers.")}
+        """The tensors without those of the layers."""
+        named = [*self.named_parameters(), *self.named_buffers()]
+        return {name: tensor for name, tensor in named if not name.startswith("layers.")}
 
     def _read(self, x: Tensor) -> Tensor:
         return self.layers(x).dropped
@@ -65,7 +72,9 @@ class Member(nn.Module):
                 weight.copy_(torch.tensor([-0.5, -0.5]))
             elif weight.ndim == 1:
                 weight.zero_()
-            else:
+                if name == "head.bias" and self.description.linear:
+                    weight[self.description.lags] = FIRST_SAY
+            elif name != "linear.weight":
                 bound = 1 / math.sqrt(weight.shape[1])
                 weight.uniform_(-bound, bound)
 
@@ -84,6 +93,12 @@ class ForecastNetwork(nn.Module):
         self.members = nn.ModuleList(
             Member(description, config) for _ in range(description.members)
         )
+
+    @torch.no_grad()
+    def set_linear(self, weight: Tensor) -> None:
+        """Give all members the linear map [h, W]."""
+        for member in self.members:
+            member.get_buffer("linear.weight").copy_(weight)
 
     def forward(self, windows: Sequence[Windows], origins: int) -> list[Raw]:
         """What each member makes of its own windows."""

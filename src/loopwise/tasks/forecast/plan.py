@@ -70,6 +70,7 @@ def describe(config: ForecastConfig, codec: SeriesCodec, panel: Panel) -> Foreca
         input_size=model.input_size,
         layers=describe_layers(model, model.input_size),
         dilations=model.dilations or (1,) * model.num_layers,
+        linear=lags and model.linear,
         decoder=model.decoder,
         decoder_size=model.decoder_size if lags else 1,
         step_size=min(16, data.horizon),

@@ -20,6 +20,7 @@ from loopwise.runtime.bundle import write_bundle
 from loopwise.runtime.forecast_network import Raw
 from loopwise.tasks.forecast.config import ForecastConfig
 from loopwise.tasks.forecast.data import ForecastBatch, WindowStream
+from loopwise.tasks.forecast.linear import fit_linear
 from loopwise.tasks.forecast.losses import target_loss
 from loopwise.tasks.forecast.model import ForecastNetwork
 from loopwise.tasks.forecast.plan import describe, held_out, make_codec
@@ -72,6 +73,11 @@ class ForecastTask:
         )
         torch.manual_seed(config.train.seed)
         self.model = ForecastNetwork(self.description, config.model)
+        if self.description.linear:
+            found = fit_linear(
+                self.prepared, self.batches, self.description, config.model.ridge, config.train.seed
+            )
+            self.model.set_linear(found)
         self.output = config.model.made_output
         self._validation: Validation | None = None
 
