@@ -236,6 +236,33 @@ class Panel:
         wanted = np.minimum(steps, self.lengths)
         return self._cut(np.arange(len(self)), self.lengths - wanted, wanted)
 
+    def followed_by(self, values: Floats, future: Floats) -> "Panel":
+        """The series with points after their ends, whose past covariates are unknown.
+
+        Args:
+            values: [N, n, C].
+            future: covariates known ahead, [N, n, F].
+        """
+        steps = values.shape[1]
+        offsets = offsets_of(self.lengths + steps)
+        places = np.repeat(offsets[:-1] - self.offsets[:-1], self.lengths)
+        before = np.arange(len(self.values)) + places
+        after = (offsets[1:, None] - steps + np.arange(steps)).ravel()
+
+        def joined(old: Floats, new: Floats) -> Floats:
+            whole = np.empty((offsets[-1], old.shape[1]))
+            whole[before], whole[after] = old, new
+            return whole
+
+        unknown = np.full((len(after), self.past.shape[1]), np.nan)
+        return dataclasses.replace(
+            self,
+            offsets=offsets,
+            values=joined(self.values, values.reshape(-1, self.values.shape[1])),
+            past=joined(self.past, unknown),
+            future=joined(self.future, future.reshape(-1, self.future.shape[1])),
+        )
+
     def _cut(self, chosen: Integers, skipped: Integers, lengths: Integers) -> "Panel":
         """Some series, each without some points at its beginning, and of a length."""
         offsets = offsets_of(lengths)

@@ -115,6 +115,7 @@ def prepare(
     beyond: int,
     ahead: Floats | None = None,
     until: Integers | None = None,
+    spaces: tuple[NDArray[np.bool_], Floats] | None = None,
 ) -> Prepared:
     """Make a panel ready.
 
@@ -125,9 +126,12 @@ def prepare(
         ahead: of these points the table's own covariates known ahead, [N, `beyond`, F]; None
             where the codec has none, or nothing is forecast beyond the end.
         until: how many points of each series may decide its space, [N]; None for all.
+        spaces: `Prepared.log` and `Prepared.spread`, if they are known already.
     """
     lengths = panel.lengths
-    log, spread = _spaces(panel, codec, lengths if until is None else np.minimum(until, lengths))
+    if spaces is None:
+        spaces = _spaces(panel, codec, lengths if until is None else np.minimum(until, lengths))
+    log, spread = spaces
     future = np.empty((len(panel.values) + len(panel) * beyond, codec.ahead), np.float32)
     if codec.ahead:
         inside = np.ones(len(future), bool)
