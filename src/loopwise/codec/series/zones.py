@@ -21,11 +21,11 @@ def zone_of(name: str) -> tzinfo:
         DataError: there is none, or this machine does not know it.
     """
     fixed = re.fullmatch(r"(?:UTC)?([+-])(\d\d):?(\d\d)", name)
-    if fixed:
-        sign, hours, minutes = fixed.groups()
-        ahead = timedelta(hours=int(hours), minutes=int(minutes))
-        return timezone(-ahead if sign == "-" else ahead)
     try:
+        if fixed:
+            sign, hours, minutes = fixed.groups()
+            ahead = timedelta(hours=int(hours), minutes=int(minutes))
+            return timezone(-ahead if sign == "-" else ahead)
         return ZoneInfo(name)
     except (ValueError, OSError, KeyError):  # the last is what an unknown zone raises
         raise DataError(

@@ -68,7 +68,7 @@ def sample(name: str) -> Sample:
             f"no sample {name!r}; known are {', '.join(SAMPLES)}{nearest(name, SAMPLES)}"
         )
     frequency, description = _KNOWN[name]
-    text = files(__package__).joinpath(f"{name}.csv").read_text(encoding="utf-8")
+    text = files(__name__).joinpath(f"{name}.csv").read_text(encoding="utf-8")
     cells = [line.split(",") for line in text.split()[1:]]
     return Sample(
         name=name,
