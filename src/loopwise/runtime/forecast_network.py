@@ -68,7 +68,7 @@ def forward(
     x, level, ahead = _adjust(xp, d, tensors, windows, origins)
     scale = _scale(xp, d, x, windows.known, level)
     hidden = _encode(xp, d, tensors, x, windows, scale, read)[-origins:]  # [K, B, H]
-    context = xp.permute_dims(read.drop(hidden), (1, 0, 2))
+    context = xp.permute_dims(hidden, (1, 0, 2))
     if d.described:
         about = _describe(xp, d, tensors, windows)[:, None, :]
         about = xp.broadcast_to(about, (*context.shape[:2], about.shape[-1]))
@@ -78,7 +78,7 @@ def forward(
         raw = context @ tensors["head.weight"].T + tensors["head.bias"]
         raw = xp.reshape(raw, (*context.shape[:2], d.horizon, d.channels, d.output.size))
     else:
-        raw = _decode(xp, d, tensors, x, windows, context, scale, read, origins)
+        raw = _decode(xp, d, tensors, x, windows, context, scale, origins)
     if ahead is not None:
         raw = _shift(xp, d, raw, ahead / spread[:, :, None, :])
     return Raw(raw, centre, spread)
@@ -145,7 +145,8 @@ def _encode(
     grown = xp.log(scale.spread[:, 1:] / scale.spread[:, :-1])
     since = xp.concat([moved, grown], axis=-1)
     since = xp.concat([xp.zeros_like(since[:, :1]), since], axis=1)[:, :patches]
-    parts = [own, there, windows.past, windows.future[:, : x.shape[1]]]
+    # what is missing rather than what is known: 0 nearly everywhere, where 1 would act as a bias
+    parts = [own, 1 - there, windows.past, windows.future[:, : x.shape[1]]]
     flat = [xp.reshape(part, (batch, patches, -1)) for part in parts if part.shape[-1]]
     features = xp.concat([*flat, since], axis=-1) @ tensors["patch.weight"].T
     features = features + tensors["patch.bias"]
@@ -172,7 +173,6 @@ def _decode(
     windows: Windows,
     context: Array,
     scale: _Scale,
-    read: Read,
     origins: int,
 ) -> Array:
     """A small network for each target that sees past cycles, [B, K, h, C, P].
@@ -197,7 +197,7 @@ def _decode(
     if d.channels > 1:
         hidden = hidden + tensors["channels.weight"]
     hidden = 0.5 * hidden * (1 + xp.tanh(0.5 * hidden))  # SiLU that cannot overflow
-    out = read.drop(hidden) @ tensors["head.weight"].T + tensors["head.bias"]
+    out = hidden @ tensors["head.weight"].T + tensors["head.bias"]
     if not d.candidates:
         return out
     mixed, there = values[..., : d.lags], known[..., : d.lags]

@@ -10,9 +10,10 @@ from scipy.special import ndtri
 
 from loopwise.codec.numbers import is_integer
 from loopwise.codec.series.codec import SeriesCodec
+from loopwise.codec.series.base import Distribution
 from loopwise.codec.series.conformal import Calibration
 from loopwise.codec.series.distributions import Output, make_output
-from loopwise.codec.series.forecast import Forecast, own_of
+from loopwise.codec.series.forecast import Forecast
 from loopwise.codec.series.layouts import Layout
 from loopwise.codec.series.mending import Missing
 from loopwise.codec.series.output import TableKind, forecast_table
@@ -66,8 +67,8 @@ class LoadedForecaster:
         if sizes != (d.channels, d.past, d.future):
             raise BundleError("the codec and the network are of different covariates or channels")
         arrays = {name: np.asarray(array, np.float32) for name, array in bundle.tensors.items()}
-        ranks = arrays.pop("calibration", None)
-        self.calibration = None if ranks is None else Calibration(ranks)
+        scores = arrays.pop("calibration", None)
+        self.calibration = _calibration(scores, d)
         self._members = [_Member(d, _below(arrays, f"members.{n}.")) for n in range(d.members)]
 
     @property
@@ -222,9 +223,9 @@ class LoadedForecaster:
         """
         steps = self.require_steps(h)
         if steps <= self.horizon:
-            return Forecasts(list(self._direct(panel, ahead)), self.calibration, steps, None)
+            return Forecasts(list(self._direct(panel, ahead)), self.calibration, steps, None, self.codec.rows_per_series)
         paths = self.paths(panel, PATHS, steps, ahead, seed)
-        return Forecasts(list(self._direct(panel, ahead)), self.calibration, steps, paths)
+        return Forecasts(list(self._direct(panel, ahead)), self.calibration, steps, paths, 1)
 
     def forecast_at(
         self, panel: Panel, ends: Integers, ahead: Floats | None = None
@@ -239,9 +240,8 @@ class LoadedForecaster:
         prepared = prepare(panel, self.codec, self.horizon, self._beyond(ahead), ends.min(1))
         rows = np.repeat(np.arange(len(prepared.known_as)), ends.shape[1])
         places = np.repeat(ends, prepared.per_series, axis=0).ravel()
-        return Forecasts(
-            list(self._chunks(prepared, rows, places)), self.calibration, self.horizon, None
-        )
+        parts = list(self._chunks(prepared, rows, places))
+        return Forecasts(parts, self.calibration, self.horizon, None, prepared.per_series)
 
     def paths(
         self, panel: Panel, n_paths: int, h: int, ahead: Floats | None, seed: int
@@ -279,12 +279,11 @@ class LoadedForecaster:
         prepared = prepare(panel, self.codec, self.horizon, self._beyond(ahead), spaces=spaces)
         rows = np.arange(len(prepared.known_as))
         parts: list[Floats] = []
-        for forecast, count in self._with_sizes(prepared, rows, prepared.lengths):
-            shape = (count, 1, self.horizon, self.description.channels)
-            z = rng.standard_normal(shape)
-            if self.calibration is not None:
-                z = self.calibration.draw(rng, shape, axis=2)
-            parts.append(forecast.at_score(z)[:, 0])
+        for forecast in self._chunks(prepared, rows, prepared.lengths):
+            if self.calibration is None:
+                parts.append(forecast.sample(rng, 1)[0])
+            else:
+                parts.append(self.calibration.paths(forecast, rng, 1)[0])
         return _by_series(np.concatenate(parts), prepared.per_series)
 
     def _direct(self, panel: Panel, ahead: Floats | None) -> Iterator[Forecast]:
@@ -298,26 +297,27 @@ class LoadedForecaster:
         return None if ahead is None else _padded(ahead, self.horizon)
 
     def _chunks(self, prepared: Prepared, rows: Integers, ends: Integers) -> Iterator[Forecast]:
-        for forecast, _ in self._with_sizes(prepared, rows, ends):
-            yield forecast
-
-    def _with_sizes(
-        self, prepared: Prepared, rows: Integers, ends: Integers
-    ) -> Iterator[tuple[Forecast, int]]:
         d = self.description
         for begin in range(0, len(rows), ROWS):
             part = slice(begin, begin + ROWS)
             windows, space = cut(prepared, rows[part], ends[part], d.window, d.horizon, d.patch)
-            yield self.read_windows(windows, space), len(rows[part])
+            yield self.read_windows(windows, space)
 
     def read_windows(self, windows: Windows, space: Space) -> Forecast:
-        """What the networks say together of windows, [B, 1, h, C]."""
-        raws = [member(windows) for member in self._members]
-        return Forecast(self.output, [own_of(self.output, raw, space) for raw in raws], space)
+        """What the networks say together of windows, [B, C, h]."""
+        return Forecast(self.output, [member(windows) for member in self._members], space)
 
 
 class Forecasts:
-    """Forecasts of a panel, some rows at a time; see `LoadedForecaster.forecast`."""
+    """Forecasts of R rows, each a series or one channel of it; see `LoadedForecaster.forecast`.
+
+    Args:
+        parts: the networks' own forecasts of some rows each, [B, C, h].
+        calibration: what puts them right; None for nothing.
+        steps: how many of them are wanted.
+        paths: [n, N, steps, targets] where steps beyond the horizon are wanted.
+        per_series: rows of a series.
+    """
 
     def __init__(
         self,
@@ -325,11 +325,16 @@ class Forecasts:
         calibration: Calibration | None,
         steps: int,
         paths: Floats | None,
+        per_series: int,
     ):
-        self._parts, self._calibration, self.steps, self._paths = parts, calibration, steps, paths
+        self._own: list[Distribution] = list(parts)
+        self._right = self._own
+        if calibration is not None:
+            self._right = [calibration.calibrate(part) for part in parts]
+        self.steps, self._paths, self._per_series = steps, paths, per_series
 
     def point(self, kind: str = "median") -> Floats:
-        """The medians or means, [R, h, C], or [N, h, targets] beyond the horizon.
+        """The networks' medians or means, [N, steps, targets].
 
         Raises:
             ConfigError: neither ``"median"`` nor ``"mean"``.
@@ -339,31 +344,29 @@ class Forecasts:
         if self._paths is not None:
             how = np.median if kind == "median" else np.mean
             return np.asarray(how(self._paths, axis=0))
-        found = [part.median() if kind == "median" else part.mean() for part in self._parts]
-        return self._flat(found)
+        median = kind == "median"
+        return self._joined([p.at_score(0.0) if median else p.mean() for p in self._own])
 
     def quantiles(self, levels: Sequence[float]) -> Floats:
-        """Calibrated quantiles at probabilities, [R, h, C, Q], as `point` has them."""
+        """Calibrated quantiles at probabilities Q, [N, steps, targets, Q].
+
+        Raises:
+            ConfigError: no probabilities.
+        """
         if self._paths is not None:
             return np.moveaxis(np.quantile(self._paths, levels, axis=0), 0, -1)
-        columns: list[Floats] = []
-        for z in ndtri(np.asarray(levels, np.float64)):
-            asked: Any = z
-            if self._calibration is not None:
-                asked = self._calibration.adjust(z)[:, None]  # [h, 1]
-            columns.append(self._flat([part.at_score(asked) for part in self._parts]))
-        return np.stack(columns, axis=-1)
+        return self._joined([part.quantiles(levels) for part in self._right])
 
     def scores(self, actual: Floats) -> Floats:
-        """The normal scores of what came true, [R, h, C], calibrated."""
-        begin, found = 0, list[Floats]()
-        for part in self._parts:
-            rows = part.shape[0]
-            score = part.score(actual[begin : begin + rows, None])
-            found.append(score)
-            begin += rows
-        flat = self._flat(found)
-        return flat if self._calibration is None else self._calibration.undo(flat, axis=1)
+        """The normal scores of what came, [N, steps, targets], under the calibrated forecasts."""
+        rows = actual.transpose(0, 2, 1).reshape(-1, self._own[0].shape[1], actual.shape[1])
+        found: list[Floats] = []
+        begin = 0
+        for part in self._right:
+            end = begin + part.shape[0]
+            found.append(part.score(rows[begin:end]))
+            begin = end
+        return self._joined(found)
 
     def columns(
         self,
@@ -379,21 +382,17 @@ class Forecasts:
             ConfigError: levels that are no percentages, or quantiles that are no probabilities.
         """
         wanted = asked_for(level, quantiles)
-        per_series = 1 if self._paths is not None else codec.rows_per_series
-        points = _by_series(self.point(point), per_series)
-        values = (
-            _by_series(self.quantiles([p for _, p in wanted]), per_series) if wanted else None
-        )
+        points, values = self.point(point), self.quantiles([p for _, p in wanted])
         named: dict[str, Floats] = {}
         for target, name in enumerate(forecast_names(codec)):
             named[name] = points[:, :, target]
             for n, (suffix, _) in enumerate(wanted):
-                assert values is not None
                 named[name + suffix] = values[:, :, target, n]
         return named
 
-    def _flat(self, parts: Sequence[Floats]) -> Floats:
-        return np.concatenate(parts)[:, 0, : self.steps]
+    def _joined(self, parts: Sequence[Floats]) -> Floats:
+        """Parts [B, C, h, ...] as [N, steps, targets, ...]."""
+        return _by_series(np.concatenate(parts), self._per_series)[:, : self.steps]
 
 
 def asked_for(level: Sequence[float], quantiles: Sequence[float]) -> list[tuple[str, float]]:
@@ -451,12 +450,16 @@ def _output(description: OutputDescription) -> Output:
     return output
 
 
+def _calibration(scores: Any, d: ForecasterDescription) -> Calibration | None:
+    if scores is None:
+        return None
+    return Calibration(scores, has_spread=d.output.name != "point")
+
+
 def _by_series(values: Floats, per_series: int) -> Floats:
-    """[R, h, C, ...] of rows as [N, h, targets, ...] of series."""
-    if per_series == 1:
-        return values
-    folded = values[:, :, 0].reshape(-1, per_series, *values.shape[1:2], *values.shape[3:])
-    return np.moveaxis(folded, 1, 2)
+    """[R, C, h, ...] of rows as [N, h, targets, ...] of series; one of R / N and C is 1."""
+    targets = per_series * values.shape[1]
+    return np.moveaxis(values.reshape(-1, targets, *values.shape[2:]), 1, 2)
 
 
 def _padded(ahead: Floats, steps: int) -> Floats:

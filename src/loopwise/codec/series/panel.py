@@ -258,9 +258,9 @@ class Panel:
         return dataclasses.replace(
             self,
             offsets=offsets,
-            values=joined(self.values, values.reshape(-1, self.values.shape[1])),
+            values=joined(self.values, values.reshape(len(after), -1)),
             past=joined(self.past, unknown),
-            future=joined(self.future, future.reshape(-1, self.future.shape[1])),
+            future=joined(self.future, future.reshape(len(after), self.future.shape[1])),
         )
 
     def _cut(self, chosen: Integers, skipped: Integers, lengths: Integers) -> "Panel":

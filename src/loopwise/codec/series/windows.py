@@ -48,26 +48,28 @@ class Windows(NamedTuple):
 class Space(NamedTuple):
     """How the values of windows were made from those of their series; float64, [B, C] each.
 
-    A value x became ``(log x - centre) / spread``, or without the logarithm.
+    A value x became ``(log x - centre) / spread``, or without the logarithm. Methods broadcast.
     """
 
     log: NDArray[np.bool_]
     centre: Floats
     spread: Floats
 
+    def over(self, *axes: int) -> "Space":
+        """The same with new axes, for values that have more than windows and channels."""
+        return Space(*(np.expand_dims(part, axes) for part in self))
+
     def into(self, values: Floats) -> Floats:
-        """Values [B, ..., C] into the windows' space; NaN where they have no logarithm."""
-        log, centre, spread = (_between(part, values) for part in self)
+        """Values into the windows' space; NaN where they have no logarithm."""
         with np.errstate(divide="ignore", invalid="ignore"):
-            taken = np.where(log, np.log(np.where(values > 0, values, np.nan)), values)
-        return (taken - centre) / spread
+            taken = np.where(self.log, np.log(np.where(values > 0, values, np.nan)), values)
+        return (taken - self.centre) / self.spread
 
     def back(self, values: Floats) -> Floats:
-        """Out of the windows' space, [B, ..., C]."""
-        log, centre, spread = (_between(part, values) for part in self)
+        """Out of the windows' space."""
+        taken = values * self.spread + self.centre
         with np.errstate(over="ignore"):
-            taken = values * spread + centre
-            return np.where(log, np.exp(np.where(log, taken, 0.0)), taken)
+            return np.where(self.log, np.exp(np.where(self.log, taken, 0.0)), taken)
 
 
 @dataclass(frozen=True)
@@ -183,7 +185,7 @@ def cut(
     values = np.where(there[..., None], values, np.nan)
     log, spread = prepared.log[rows], prepared.spread[rows]
     space = Space(log, np.zeros_like(spread), np.ones_like(spread))
-    taken = space.into(values)
+    taken = space.over(1).into(values)
     known = np.isfinite(taken)
     centre = _centre(taken, known, patch) if prepared.shifts else space.centre
     space = Space(log, centre, spread)
@@ -285,7 +287,3 @@ def _sums(panel: Panel, values: Floats) -> Floats:
     sums = np.add.reduceat(padded, panel.offsets[:-1], axis=0)
     return np.where(panel.lengths[:, None] > 0, sums, 0.0)
 
-
-def _between(part: NDArray[Any], values: Floats) -> NDArray[Any]:
-    """[B, C] as [B, 1, ..., C], beside `values`."""
-    return part.reshape(len(part), *(1 for _ in values.shape[1:-1]), part.shape[-1])

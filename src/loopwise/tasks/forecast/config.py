@@ -121,7 +121,7 @@ class ModelConfig(LayersConfig):
     ridge: Annotated[float, ActsWith("decoder", ("lags",))] = Field(
         default=0.1, gt=0, description="of that: penalty, where inputs have variance 1"
     )
-    dropout: float = Field(default=0.1, ge=0, lt=1, description="on patches and context")
+    dropout: float = Field(default=0.1, ge=0, lt=1, description="on the features of patches")
 
     output: OutputName = Field(
         default="quantiles",

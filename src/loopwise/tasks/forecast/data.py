@@ -174,7 +174,7 @@ def take(
         ahead = places[..., None] + np.arange(d.horizon)
         found = np.where((ahead < until[:, None, None])[..., None], found, np.nan)
     found = np.where((places >= 1)[..., None, None], found, np.nan)
-    return windows, space, torch.from_numpy(space.into(found).astype(np.float32))
+    return windows, space, torch.from_numpy(space.over(1, 2).into(found).astype(np.float32))
 
 
 def as_tensors(windows: Windows) -> Windows:

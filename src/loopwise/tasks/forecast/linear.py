@@ -32,7 +32,7 @@ def fit_linear(
     for _ in range(WINDOWS // AT_ONCE):
         rows, ends = stream.places(rng, AT_ONCE, d.window)
         windows, space = cut(prepared, rows, ends, d.window, d.horizon, d.patch)
-        targets = space.into(following(prepared, rows, ends, d.horizon))
+        targets = space.over(1).into(following(prepared, rows, ends, d.horizon))
         held = (ends[:, None] + np.arange(d.horizon) >= stream.until[rows][:, None])[..., None]
         targets = np.where(held, np.nan, targets)
         x, known = windows.values.astype(np.float64), windows.known.astype(np.float64)

@@ -145,14 +145,14 @@ class ForecastTask:
     def export(self, path: Path) -> None:
         """Write the bundle of the model as it is now, with its calibration."""
         info: dict[str, Any] = {"series": len(self.panel), "points": len(self.panel.values)}
-        ranks: NDArray[np.float32] | None = None
+        scores: NDArray[np.float32] | None = None
         if self._validation is not None:
             info["validation"] = self._validation.metrics
-            ranks = self._validation.ranks
+            scores = self._validation.scores
         bundle = to_bundle("forecaster", self.model, self.codec, info)
-        if ranks is not None and len(ranks):
-            model = {**bundle.model, "calibration": len(ranks)}
-            tensors = {**bundle.tensors, "calibration": ranks}
+        if scores is not None and len(scores):
+            model = {**bundle.model, "calibration": len(scores)}
+            tensors = {**bundle.tensors, "calibration": scores}
             bundle = dataclasses.replace(bundle, model=model, tensors=tensors)
         write_bundle(path, bundle)
 

@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from loopwise.codec.series.forecast import Forecast, own_of
+from loopwise.codec.series.conformal import held_out_scores
+from loopwise.codec.series.forecast import Forecast
 from loopwise.codec.series.windows import Space, following
 from loopwise.runtime.forecast_network import Raw
 from loopwise.tasks.forecast.data import as_tensors, take
@@ -25,7 +26,7 @@ class Validation(NamedTuple):
 
     metrics: dict[str, float]
     """loss, mase, smape, coverage of the intervals of 80 and 95 %"""
-    ranks: NDArray[np.float32]
+    scores: NDArray[np.float32]
     """[M, h], normal scores of what came true, of the windows where all of it is known"""
 
 
@@ -55,13 +56,14 @@ def validate(task: "ForecastTask") -> Validation:
     losses: list[torch.Tensor] = []
     scores: list[NDArray[np.float64]] = []
     errors: list[NDArray[np.float64]] = []
+    rng = np.random.default_rng(0)  # for counts
     for begin in range(0, len(rows), ROWS):
         at, end = rows[begin : begin + ROWS], ends[begin : begin + ROWS]
         forecast, loss = _read(task, at, end)
         losses.append(loss)
-        actual = following(task.prepared, at, end[:, None], h)
-        scores.append(forecast.score(actual)[:, 0])
-        errors.append(_errors(forecast.median()[:, 0], actual[:, 0], naive[at]))
+        actual = np.moveaxis(following(task.prepared, at, end, h), 1, 2)
+        scores.append(held_out_scores(forecast, actual, rng))
+        errors.append(_errors(forecast.at_score(0.0), actual, naive[at]))
     if not losses:
         return Validation({"loss": float("nan")}, np.empty((0, h), np.float32))
     score, error = np.concatenate(scores), np.concatenate(errors)
@@ -71,7 +73,7 @@ def validate(task: "ForecastTask") -> Validation:
     if task.output.name != "point":
         for name, limit in (("coverage_80", 1.2815515655), ("coverage_95", 1.9599639845)):
             metrics[name] = float(np.mean(np.abs(score[known]) <= limit))
-    whole = score.transpose(0, 2, 1).reshape(-1, h)
+    whole = score.reshape(-1, h)
     whole = whole[np.isfinite(whole).all(1)]
     return Validation(metrics, whole.astype(np.float32))
 
@@ -89,13 +91,8 @@ def _read(
     scale = torch.from_numpy(space.spread.astype(np.float32))[:, None, None, :]
     raws = [Raw(*(part.cpu() for part in raw)) for raw in raws]
     losses = torch.stack([task.losses(raw, targets, scale) for raw in raws]).mean(0)
-    return forecast_of(task, raws, space), losses.flatten()
-
-
-def forecast_of(task: "ForecastTask", raws: list[Raw], space: Space) -> Forecast:
-    """What the members say together."""
-    members = [own_of(task.output, Raw(*(p.numpy() for p in raw)), space) for raw in raws]
-    return Forecast(task.output, members, space)
+    arrays = [Raw(*(part.numpy() for part in raw)) for raw in raws]
+    return Forecast(task.output, arrays, space), losses.flatten()
 
 
 def _errors(
