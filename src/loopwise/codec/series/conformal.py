@@ -25,14 +25,14 @@ from scipy.special import ndtr, ndtri
 
 from loopwise.codec.numbers import is_number
 from loopwise.codec.series.base import FLOOR, Array, Distribution
-from loopwise.codec.series.continuous import Point
 from loopwise.errors import ConfigError, DataError, ShapeError
 
 PRIOR = 10.0
 """How many windows the network's own word is worth where nobody says otherwise."""
 
 _GRID = np.linspace(-4, 4, 33)
-_LAST = 37.0  # the last normal score that is a probability
+_SHARE = 0.8
+_AT_SHARE = float(ndtri((1 + _SHARE) / 2))  # so much of a normal is nearer to 0 than this
 
 
 def held_out_scores(
@@ -47,12 +47,10 @@ def held_out_scores(
             which makes the scores of small counts less spread than normal.
 
     Returns:
-        [M, h], finite or NaN.
+        [M, h], NaN where the actual is unknown.
     """
     within = 0.5 if rng is None else rng.random(np.shape(actual))
-    scores = forecast.score(actual, within)
-    # A bare point's scores are errors, and may be of any size.
-    return scores if isinstance(forecast, Point) else np.clip(scores, -_LAST, _LAST)
+    return forecast.score(actual, within)
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,8 @@ class Calibration:
     """What held-out windows say about forecasts of h steps.
 
     For each step, first the scores are divided by their spread ``s``, so that the tails of
-    forecasts too sure or too unsure come right as well: ``s² = (prior + Σ z²) / (prior + M)``.
+    forecasts too sure or too unsure come right as well: ``s = (q / 1.28)^(M / (M + prior))`` with
+    q the 80 % quantile of ``|z|``, 1.28 that of a normal.
     Then probabilities ``u = Φ(z/s)`` are mapped: the k-th smallest of the M becomes
     ``(k + prior u) / (M + 1 + prior)``, linear between, 0 and 1 stay. With ``prior`` 0 that is
     the conformal correction: a new score is at most the k-th smallest with probability
@@ -179,13 +178,14 @@ class Calibration:
 
     def _knots_of(self, scores: Array) -> tuple[Array, Array, float]:
         prior = self.prior if self.has_spread else 0.0
-        weight = prior + len(scores)
-        square = (prior + np.sum(np.square(scores))) / weight if weight else 1.0
-        spread = max(float(np.sqrt(square)), FLOOR)
+        spread = 1.0
+        if len(scores):
+            found = max(float(np.quantile(np.abs(scores), _SHARE)) / _AT_SHARE, FLOOR)
+            spread = found ** (len(scores) / (len(scores) + prior))
         z = np.sort(scores) / spread
         u, on_grid = ndtr(z), ndtr(_GRID)
         rank = np.arange(1, len(z) + 1)
-        grid_rank = np.interp(on_grid, [0.0, *u, 1.0], [0, *rank, len(z) + 1])
+        grid_rank = np.interp(on_grid, np.r_[0.0, u, 1.0], np.arange(len(z) + 2))
         level = np.r_[rank + self.prior * u, grid_rank + self.prior * on_grid]
         calibrated = ndtri(np.sort(level) / (len(z) + 1 + self.prior))
         return calibrated, np.sort(np.r_[z, _GRID]), spread
