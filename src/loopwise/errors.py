@@ -75,6 +75,7 @@ EXTRAS = {
     "pooch": "data",
     "tensorboard": "tensorboard",
     "matplotlib": "plot",
+    "scipy": "forecast",
 }
 """Optional modules, and the extras of the package that bring them."""
 
