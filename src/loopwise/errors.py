@@ -15,6 +15,7 @@
     └── TrainingError (RuntimeError)  a training that cannot go on
 
 The command line prints these as one message; anything else that escapes is a defect of loopwise.
+`DataWarning` is no error but a Python warning, for data that was mended.
 """
 
 
@@ -32,6 +33,10 @@ class ShapeError(LoopwiseError, ValueError, RuntimeError):
 
 class DataError(LoopwiseError, ValueError):
     """Input data that cannot be read or used; the message names the file and the place in it."""
+
+
+class DataWarning(UserWarning):
+    """Input data that was mended to be used; the message says what, how often and where first."""
 
 
 class FileError(LoopwiseError, OSError):
@@ -75,7 +80,10 @@ EXTRAS = {
     "pooch": "data",
     "tensorboard": "tensorboard",
     "matplotlib": "plot",
+    "narwhals": "forecast",
+    "polars": "forecast",
     "scipy": "forecast",
+    "holidays": "forecast",
 }
 """Optional modules, and the extras of the package that bring them."""
 

@@ -2,18 +2,31 @@
 
 import os
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from loopwise.errors import BundleError
+from loopwise.errors import BundleError, missing_extra
 from loopwise.runtime.bundle import Bundle, read_bundle
 from loopwise.runtime.language_model import LoadedLanguageModel
 from loopwise.runtime.sequence_model import LoadedSequenceModel
 
-Loaded: TypeAlias = LoadedLanguageModel | LoadedSequenceModel
+if TYPE_CHECKING:
+    from loopwise.runtime.forecaster import LoadedForecaster
 
-_TASKS: dict[str, Callable[[Bundle], Loaded]] = {
+Loaded: TypeAlias = "LoadedLanguageModel | LoadedSequenceModel | LoadedForecaster"
+
+
+def _forecaster(bundle: Bundle) -> "LoadedForecaster":
+    try:
+        from loopwise.runtime.forecaster import LoadedForecaster
+    except ModuleNotFoundError as error:
+        raise missing_extra(error, "forecasting") from error
+    return LoadedForecaster(bundle)
+
+
+_TASKS: "dict[str, Callable[[Bundle], Loaded]]" = {
     "language-model": LoadedLanguageModel,
     "sequence-model": LoadedSequenceModel,
+    "forecaster": _forecaster,
 }
 
 
@@ -24,7 +37,8 @@ def load(path: str | os.PathLike[str]) -> Any:
         path: a bundle, or the directory of a run that has written one.
 
     Returns:
-        What the bundle is for: a `LoadedLanguageModel` or a `LoadedSequenceModel`.
+        What the bundle is for: a `LoadedLanguageModel`, a `LoadedForecaster` or a
+        `LoadedSequenceModel`.
 
     Raises:
         BundleError: a bundle that cannot be read, or whose task, model and codec do not fit.
@@ -37,7 +51,7 @@ def load(path: str | os.PathLike[str]) -> Any:
         raise BundleError(f"{path}: {error}") from error
 
 
-def model_of(bundle: Bundle) -> Loaded:
+def model_of(bundle: Bundle) -> "Loaded":
     """The model that a bundle holds; raises as `load` does."""
     if bundle.task not in _TASKS:
         raise BundleError(f"task {bundle.task!r} is unknown; known are {', '.join(_TASKS)}")

@@ -87,6 +87,38 @@ class Stack:
         return x, tuple(after)
 
 
+class Dilated:
+    """Layers over each other that read whole sequences, each every n-th step of its input.
+
+    Args:
+        descriptions: of the layers.
+        dilations: n of each; see `loopwise.tasks.layers.modules.RecurrentLayers`.
+        tensors: theirs, as ``"n.name"``.
+    """
+
+    def __init__(
+        self,
+        descriptions: Sequence[LayerDescription],
+        dilations: Sequence[int],
+        tensors: Mapping[str, Array],
+    ):
+        self._dilations = dilations
+        self._stacks = [
+            Stack([each], {f"0.{k}": v for k, v in _below(tensors, f"{n}.").items()})
+            for n, each in enumerate(descriptions)
+        ]
+
+    def forward(self, x: Array) -> Array:
+        """[T, B, I] to [T, B, S]."""
+        for stack, n in zip(self._stacks, self._dilations, strict=True):
+            steps, rows, size = x.shape
+            padded = np.concatenate([np.zeros((-steps % n, rows, size), x.dtype), x])
+            folded = padded.reshape(-1, n * rows, size)
+            y, _ = stack.forward(folded, stack.initial_state(n * rows))
+            x = y.reshape(len(y) * n, rows, -1)[-steps:]
+        return x
+
+
 class Embedding:
     """One row of the weight [V, E] per token id."""
 

@@ -13,22 +13,35 @@ from loopwise.runs import Run
 
 if TYPE_CHECKING:
     from loopwise.export.precision import Sample
+    from loopwise.tasks.forecast.config import ForecastConfig
     from loopwise.tasks.lm.config import LMConfig
     from loopwise.tasks.synthetic.config import SyntheticConfig
     from loopwise.train.checkpoints import Checkpoint
     from loopwise.train.processes import World
     from loopwise.train.task import Task
 
-TaskName = Literal["lm", "adding", "copy", "parity", "delayed-recall"]
-Config: TypeAlias = "LMConfig | SyntheticConfig"
+TaskName = Literal["lm", "forecast", "adding", "copy", "parity", "delayed-recall"]
+Config: TypeAlias = "LMConfig | ForecastConfig | SyntheticConfig"
 
 
-def config_class(name: TaskName) -> "type[LMConfig] | type[SyntheticConfig]":
-    """The options of a task."""
+def config_class(
+    name: TaskName,
+) -> "type[LMConfig] | type[ForecastConfig] | type[SyntheticConfig]":
+    """The options of a task.
+
+    Raises:
+        MissingExtraError: those of forecasting, where that is not installed.
+    """
     if name == "lm":
         from loopwise.tasks.lm.config import LMConfig
 
         return LMConfig
+    if name == "forecast":
+        try:
+            from loopwise.tasks.forecast.config import ForecastConfig
+        except ModuleNotFoundError as error:
+            raise missing_extra(error, "forecasting") from error
+        return ForecastConfig
     from loopwise.tasks.synthetic.config import CONFIGS
 
     return CONFIGS[name]
@@ -55,6 +68,10 @@ def make_task(config: "Config", world: "World") -> "Task[Any]":
     """
     if config.task == "lm":
         from loopwise.tasks.lm.training import make_task
+
+        return make_task(config, world)
+    if config.task == "forecast":
+        from loopwise.tasks.forecast.training import make_task
 
         return make_task(config, world)
     from loopwise.tasks.synthetic.task import SyntheticTask
@@ -101,7 +118,7 @@ def remake_task(config: "Config") -> "Task[Any]":
         from loopwise.train.processes import World
     except ModuleNotFoundError as error:
         raise missing_extra(error, "training") from error
-    if config.task == "lm":
+    if config.task in ("lm", "forecast"):
         config.data.require_files()
     return make_task(config, World())
 

@@ -3,15 +3,45 @@
 No torch here: the command line prints them without it.
 """
 
-from typing import Annotated, Any, Literal
+from collections.abc import Collection
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator
 
-from loopwise.config import ActsWith, Section
+from loopwise.config import ActsWith, Section, nearest
+from loopwise.errors import ConfigError
 
 
 class TaskConfig(Section):
     """A whole configuration: the task's name stands in `task`, and its tables follow."""
+
+    @classmethod
+    def from_settings(cls, where: str, unsaid: Collection[str] = (), **settings: Any) -> Self:
+        """A configuration from the keys of all tables in one row, such as ``hidden_size=256``.
+
+        Args:
+            where: names their origin in messages.
+            unsaid: keys that are no option here.
+            settings: values by key.
+
+        Raises:
+            ConfigError: a key that no table has, or a value that is not allowed.
+        """
+        tables = {name: field.default for name, field in cls.model_fields.items()}
+        homes = {
+            key: name
+            for name, table in tables.items()
+            if isinstance(table, Section)
+            for key in type(table).model_fields
+            if key not in unsaid
+        }
+        values: dict[str, dict[str, Any]] = {}
+        for key, value in settings.items():
+            if key not in homes:
+                hint = nearest(key, list(homes))
+                raise ConfigError(f"{where}: unknown option {key!r}{hint}")
+            values.setdefault(homes[key], {})[key] = value
+        return cls.parse(values, where=where)
 
     @field_validator("task", mode="before", check_fields=False)
     @classmethod
@@ -47,6 +77,13 @@ class TrainConfig(Section):
         default=0.0,
         ge=0,
         description="adamw: decoupled, on matrices only; sgd and nt-asgd: L2, on all",
+    )
+    average: Annotated[float, ActsWith("optimizer", ("adamw",))] = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="validate and keep a running mean of the weights that forgets at this rate a "
+        "step (0.99: over about 100); 0 = the weights themselves",
     )
     momentum: Annotated[float, ActsWith("optimizer", ("sgd",))] = Field(
         default=0.0, ge=0, lt=1, description="share of a step that the next one repeats"

@@ -19,7 +19,7 @@ from loopwise.train.config import TrainConfig
 from loopwise.train.console import Reporter
 from loopwise.train.continuing import set_aside_after, starting_point
 from loopwise.train.journal import Journal
-from loopwise.train.optimizers import NTASGD, averaged_weights, make_optimizer
+from loopwise.train.optimizers import Averaging, averaged_weights, make_optimizer
 from loopwise.train.policy import ADVICE, Policy, Stopped
 from loopwise.train.processes import LostProcessError, Processes
 from loopwise.train.progress import Interval, Progress
@@ -284,7 +284,7 @@ class _Loop:
         if best and self.processes.first:
             with averaged_weights(self.training.optimizer):
                 self.task.export(self.run_folder.bundle_path)
-        if isinstance(self.training.optimizer, NTASGD):
+        if isinstance(self.training.optimizer, Averaging):
             self.training.optimizer.observe(metric)
         record = self._place()
         self.journal.write("validation", {**record, **metrics})

@@ -1,7 +1,7 @@
-"""AdamW, SGD, and SGD that averages its weights once validation stops improving."""
+"""AdamW and SGD, and those that average their weights: all along, or from some moment on."""
 
 import math
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -36,10 +36,72 @@ def make_optimizer(config: TrainConfig, model: nn.Module) -> Optimizer:
         {"params": matrices, "weight_decay": config.weight_decay},
         {"params": others, "weight_decay": 0.0},
     ]
-    return AdamW([group for group in groups if group["params"]], lr=config.lr, fused=fused)
+    used = [group for group in groups if group["params"]]
+    if config.average:
+        return AveragingAdamW(used, lr=config.lr, fused=fused, betas=(0.9, 0.98), rate=config.average)
+    return AdamW(used, lr=config.lr, fused=fused)
 
 
-class NTASGD(SGD):
+class Averaging(Optimizer):
+    """An optimiser that keeps an average of the weights, ``state[parameter]["average"]``.
+
+    Attributes:
+        averaged: weights that went into it so far.
+    """
+
+    averaged: int = 0
+
+    def observe(self, metric: float) -> None:
+        """Take in a validation's metric; lower is better."""
+
+    def forget(self) -> None:
+        """Forget the metrics of validations."""
+
+    def extra_state(self) -> dict[str, Any]:
+        """What the optimiser knows besides tensors, as JSON values."""
+        return {"averaged": self.averaged}
+
+    def load_extra_state(self, state: dict[str, Any]) -> None:
+        """Take back what `extra_state` gave."""
+        self.averaged = state["averaged"]
+
+    @torch.no_grad()
+    def take_into_average(self, share: float) -> None:
+        """Move the average by `share` of the way to the weights, or begin it with them."""
+        parameters = [p for group in self.param_groups for p in group["params"]]
+        if not self.averaged:
+            for parameter in parameters:
+                self.state[parameter]["average"] = parameter.detach().clone()
+        self.averaged += 1
+        averages = [self.state[parameter]["average"] for parameter in parameters]
+        torch._foreach_lerp_(averages, [p.detach() for p in parameters], share)
+
+
+class AveragingAdamW(AdamW, Averaging):
+    """AdamW with an exponential average of the weights.
+
+    Step t (from 0) has the share ``1 - min(rate, (1 + t) / (10 + t))``, so that the beginning is
+    soon forgotten.
+
+    Args:
+        parameters: to train, or groups of them.
+        rate: of forgetting, in (0, 1).
+        options: as of ``torch.optim.AdamW``.
+    """
+
+    def __init__(self, parameters: Any, *, rate: float, **options: Any):
+        super().__init__(parameters, **options)
+        self._rate = rate
+
+    def step(self, closure: Any = None) -> Any:
+        """One step of AdamW, then the average is brought up to date."""
+        result = super().step(closure)
+        t = self.averaged
+        self.take_into_average(1 - min(self._rate, (1 + t) / (10 + t)))
+        return result
+
+
+class NTASGD(SGD, Averaging):
     """Non-monotonically triggered averaged SGD (Merity et al. 2017, algorithm 1).
 
     Steps are plain SGD. Averaging starts at the validation that is worse than the best of all but
@@ -59,13 +121,12 @@ class NTASGD(SGD):
     ):
         super().__init__(parameters, lr=lr, weight_decay=weight_decay, fused=fused)
         self.history: list[float] = []
-        self.averaged = 0
 
     def step(self, closure: Any = None) -> Any:
         """One SGD step, then the average is brought up to date if it runs."""
         result = super().step(closure)
         if self.averaged:
-            self._take_into_average()
+            self.take_into_average(1 / (self.averaged + 1))
         return result
 
     def observe(self, metric: float) -> None:
@@ -74,7 +135,11 @@ class NTASGD(SGD):
         worse = bool(earlier) and not metric <= min(earlier)
         self.history.append(metric if math.isfinite(metric) else math.inf)
         if worse and not self.averaged:
-            self._take_into_average()
+            self.take_into_average(1 / (self.averaged + 1))
+
+    def forget(self) -> None:
+        """Forget the metrics; an average that has begun goes on."""
+        self.history.clear()
 
     def extra_state(self) -> dict[str, Any]:
         """What the optimiser knows besides tensors, as JSON values."""
@@ -86,24 +151,11 @@ class NTASGD(SGD):
         self.history = [math.inf if metric is None else metric for metric in state["history"]]
         self.averaged = state["averaged"]
 
-    @torch.no_grad()
-    def _take_into_average(self) -> None:
-        self.averaged += 1
-        for parameter in self._parameters():
-            state = self.state[parameter]
-            if "average" not in state:
-                state["average"] = parameter.detach().clone()
-            state["average"].lerp_(parameter.detach(), 1 / self.averaged)
-
-    def _parameters(self) -> Iterator[Tensor]:
-        for group in self.param_groups:
-            yield from group["params"]
-
 
 @contextmanager
 def averaged_weights(optimizer: Optimizer) -> Generator[None]:
     """Hold the averages in the model for a while, if the optimiser has them; then swap back."""
-    if not isinstance(optimizer, NTASGD) or not optimizer.averaged:
+    if not isinstance(optimizer, Averaging) or not optimizer.averaged:
         yield
         return
     parameters = [p for group in optimizer.param_groups for p in group["params"]]

@@ -13,7 +13,7 @@ from loopwise.errors import ConfigError
 from loopwise.nn.state import State, leaves, map_state, rebuild
 from loopwise.train.checkpoints import Checkpoint
 from loopwise.train.config import TrainConfig
-from loopwise.train.optimizers import NTASGD
+from loopwise.train.optimizers import Averaging
 from loopwise.train.processes import World
 from loopwise.train.progress import Progress
 from loopwise.train.task import BatchStream
@@ -115,8 +115,8 @@ class Training:
     def forget_validations(self) -> None:
         """Drop all that metrics decided later validations by; averages that NT-ASGD began stay."""
         self.progress.forget_validations()
-        if isinstance(self.optimizer, NTASGD):
-            self.optimizer.history.clear()
+        if isinstance(self.optimizer, Averaging):
+            self.optimizer.forget()
 
     def _check(self, state: Mapping[str, Any]) -> None:
         if state["processes"] != self.world.size:
@@ -144,7 +144,7 @@ def load_optimizer(optimizer: Optimizer, checkpoint: Checkpoint) -> None:
         values.setdefault(int(index), {})[key] = value
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": values, "param_groups": groups})
-    if isinstance(optimizer, NTASGD):
+    if isinstance(optimizer, Averaging):
         optimizer.load_extra_state(state["optimizer_extra"])
 
 
@@ -177,7 +177,7 @@ def seed_step(seed: int, rank: int, step: int) -> None:
 
 
 def _extra(optimizer: Optimizer) -> dict[str, Any]:
-    return optimizer.extra_state() if isinstance(optimizer, NTASGD) else {}
+    return optimizer.extra_state() if isinstance(optimizer, Averaging) else {}
 
 
 def _under(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,11 +32,19 @@ class RecurrentLayers(nn.ModuleList):
     Args:
         descriptions: of the layers, from the input upwards.
         config: what matters in training alone: dropout and initialisation.
+        dilations: of each layer: it reads every n-th step, n sequences side by side (Chang et al.
+            2017, arXiv:1710.02224); such layers carry no state. None for every step.
     """
 
-    def __init__(self, descriptions: Sequence[LayerDescription], config: LayersConfig):
+    def __init__(
+        self,
+        descriptions: Sequence[LayerDescription],
+        config: LayersConfig,
+        dilations: Sequence[int] | None = None,
+    ):
         super().__init__(_make_layer(layer, config) for layer in descriptions)
         self.residual = [layer.residual for layer in descriptions]
+        self.dilations = dilations or [1] * len(descriptions)
         self.config = config
 
     def forward(self, x: Tensor, state: State | None = None) -> LayersReading:
@@ -53,7 +61,8 @@ class RecurrentLayers(nn.ModuleList):
         x = self._drop(x, self.config.dropout_input)
         last = len(self) - 1
         for number, (layer, before) in enumerate(zip(self, carried, strict=True)):
-            y, after = layer(x, before)
+            y, after = layer(fold(x, self.dilations[number]), before)
+            y = unfold(y, len(x), self.dilations[number])
             if self.residual[number]:
                 y = y + x
             x = y if number == last else self._drop(y, self.config.dropout_hidden)
@@ -64,6 +73,22 @@ class RecurrentLayers(nn.ModuleList):
         if self.config.locked:
             return locked_dropout(x, p, self.training)
         return functional.dropout(x, p, self.training)
+
+
+def fold(x: Tensor, dilation: int) -> Tensor:
+    """Every n-th step as a sequence of its own: [T, B, I] to [T / n, n B, I], zeros in front."""
+    if dilation == 1:
+        return x
+    steps, rows, size = x.shape
+    x = functional.pad(x, (0, 0, 0, 0, -steps % dilation, 0))
+    return x.reshape(-1, dilation * rows, size)
+
+
+def unfold(x: Tensor, steps: int, dilation: int) -> Tensor:
+    """The inverse of `fold`, for T steps."""
+    if dilation == 1:
+        return x
+    return x.reshape(len(x) * dilation, -1, x.shape[-1])[-steps:]
 
 
 def describe_layers(config: LayersConfig, input_size: int) -> tuple[LayerDescription, ...]:

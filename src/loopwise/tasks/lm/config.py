@@ -5,8 +5,8 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from loopwise.config import Section, nearest
-from loopwise.errors import ConfigError, DataError
+from loopwise.config import Section
+from loopwise.errors import DataError
 from loopwise.tasks.layers.config import LayersConfig
 from loopwise.train.config import TaskConfig, TrainConfig
 
@@ -116,25 +116,3 @@ class LMConfig(TaskConfig):
     data: DataConfig = DataConfig.load()
     model: ModelConfig = ModelConfig.load()
     train: LMTrainConfig = LMTrainConfig.load()
-
-    @classmethod
-    def from_settings(cls, **settings: Any) -> Self:
-        """A configuration from the keys of all tables in one row, such as ``hidden_size=256``.
-
-        The texts are no setting: ``train`` and ``valid`` of the table data stay empty.
-
-        Raises:
-            ConfigError: a key that no table has, or a value that is not allowed.
-        """
-        tables = {"data": DataConfig, "model": ModelConfig, "train": LMTrainConfig}
-        homes = {key: name for name, table in tables.items() for key in table.model_fields}
-        del homes["train"], homes["valid"]
-        values: dict[str, dict[str, Any]] = {}
-        for key, value in settings.items():
-            if key in ("train", "valid"):
-                raise ConfigError(f"LanguageModel: {key}= is no option; give texts to fit")
-            if key not in homes:
-                hint = nearest(key, list(homes))
-                raise ConfigError(f"LanguageModel: unknown option {key!r}{hint}")
-            values.setdefault(homes[key], {})[key] = value
-        return cls.parse(values, where="LanguageModel")

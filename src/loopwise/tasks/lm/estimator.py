@@ -44,7 +44,9 @@ class LanguageModel:
     def __init__(self, config: LMConfig | None = None, **settings: Any):
         if config is not None and settings:
             raise TypeError("give a configuration or single settings, not both")
-        self.config = config or LMConfig.from_settings(**settings)
+        for key in {"train", "valid"} & settings.keys():
+            raise ConfigError(f"LanguageModel: {key}= is no option; give texts to fit")
+        self.config = config or LMConfig.from_settings("LanguageModel", ("train", "valid"), **settings)
         self.result: FitResult | None = None
         self._fitted: LoadedLanguageModel | None = None
         self._sample: TextSample | None = None

@@ -1,0 +1,207 @@
+"""Layouts of tables, a row for a point, a column for a series or a row for it, all as points."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loopwise.codec.series.columns import (
+    Columns,
+    as_strings,
+    is_text,
+    numbers,
+    require_columns,
+    times,
+)
+from loopwise.codec.series.stamps import Stamps
+from loopwise.errors import DataError
+
+if TYPE_CHECKING:
+    import narwhals as nw
+    import polars as pl
+
+Layout = Literal["long", "wide", "rows"]
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Points:
+    """The points of all series as a table has them, in its order.
+
+    Attributes:
+        ids: names of the series, by when they first come.
+        codes: which of these a point belongs to, [n].
+        stamps: [n]; in UTC if there is a zone.
+        rows: the row of the table that a point stands in, from 1, [n].
+        numbers: targets, past and future covariates of each point, [n, C + P + F].
+        names: of these columns.
+        zone: the time zone, or None.
+    """
+
+    ids: tuple[str | int, ...]
+    codes: Integers
+    stamps: Stamps
+    rows: Integers
+    numbers: Floats
+    names: tuple[str, ...]
+    zone: str | None
+
+    def where(self, k: int) -> str:
+        """The place of a point, for messages."""
+        return f"series {self.ids[self.codes[k]]!r}, row {self.rows[k]}"
+
+
+def read_points(frame: "nw.DataFrame[Any]", columns: Columns, layout: Layout) -> Points:
+    """The points of a table.
+
+    Raises:
+        DataError: a column is missing or cannot be read, an id or a stamp is missing, or a layout
+            without covariates is asked for some.
+    """
+    if layout == "long":
+        return _long(frame, columns)
+    if columns.static or columns.past or columns.future or columns.weight:
+        raise DataError(f"a table with layout {layout!r} has no covariates; use layout 'long'")
+    return _wide(frame, columns) if layout == "wide" else _rows(frame, columns)
+
+
+def series_of(
+    frame: "nw.DataFrame[Any]", columns: Columns
+) -> tuple[tuple[str | int, ...], Integers]:
+    """The names of the series in a long table, and which of them each row belongs to.
+
+    A table without the id column holds one series, named like the target.
+    """
+    if columns.id in frame.columns:
+        return encode(frame[columns.id])
+    name = columns.targets[0] if len(columns.targets) == 1 else "series"
+    return (name,), np.zeros(len(frame), np.int64)
+
+
+def encode(column: "nw.Series[Any]") -> tuple[tuple[str | int, ...], Integers]:
+    """The different values of a column, by when they first come, and a code for each row.
+
+    Raises:
+        DataError: an id is missing; names its row.
+    """
+    missing = np.flatnonzero(column.is_null().to_numpy())
+    if len(missing):
+        more = f" ({len(missing)} such rows)" if len(missing) > 1 else ""
+        raise DataError(f"column {column.name!r}, row {missing[0] + 1}: the id is missing{more}")
+    if column.dtype.is_integer():
+        return _encode_integers(np.asarray(column.to_numpy(), np.int64))
+    if column.dtype.is_float():
+        values = numbers(column)
+        if (values == np.floor(values)).all():
+            return _encode_integers(values.astype(np.int64))
+    return encode_strings(as_strings(column))
+
+
+def _encode_integers(values: Integers) -> tuple[tuple[int, ...], Integers]:
+    different, begins, codes = np.unique(values, return_index=True, return_inverse=True)
+    order = np.argsort(begins)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return tuple(different[order].tolist()), rank[codes]
+
+
+def encode_strings(texts: "pl.Series") -> tuple[tuple[str, ...], Integers]:
+    """As `encode`, of strings of which none is missing."""
+    different = texts.unique(maintain_order=True)
+    codes = texts.replace_strict(different, np.arange(len(different)))
+    return tuple(different.to_list()), codes.to_numpy().astype(np.int64)
+
+
+def _long(frame: "nw.DataFrame[Any]", columns: Columns) -> Points:
+    names = (*columns.targets, *columns.past, *columns.future)
+    require_columns(frame, (columns.time, *names))
+    ids, codes = series_of(frame, columns)
+    stamps, zone = times(frame[columns.time])
+
+    def place(name: str) -> Callable[[int], str]:
+        return lambda k: f"series {ids[codes[k]]!r}, row {k + 1}, column {name!r}"
+
+    return Points(
+        ids=ids,
+        codes=codes,
+        stamps=stamps,
+        rows=np.arange(1, len(frame) + 1),
+        numbers=np.stack([numbers(frame[name], place(name)) for name in names], axis=1),
+        names=names,
+        zone=zone,
+    )
+
+
+def _wide(frame: "nw.DataFrame[Any]", columns: Columns) -> Points:
+    require_columns(frame, [columns.time])
+    ids = tuple(name for name in frame.columns if name != columns.time)
+    if not ids:
+        raise DataError(f"the table has no column beside {columns.time!r}; each is a series")
+    stamps, zone = times(frame[columns.time])
+    values = np.stack([numbers(frame[name], _in_column(name)) for name in ids])
+    return _of_grid(ids, stamps, np.arange(1, len(frame) + 1), values, columns, zone)
+
+
+def _in_column(name: str) -> Callable[[int], str]:
+    return lambda k: f"series {name!r}, row {k + 1}"
+
+
+def _of_grid(
+    ids: Sequence[str | int],
+    stamps: Stamps,
+    rows: Integers,
+    values: Floats,
+    columns: Columns,
+    zone: str | None,
+) -> Points:
+    """Points of series that begin and end where they have a value; values [N, T]."""
+    present = ~np.isnan(values)
+    empty = np.flatnonzero(~present.any(axis=1))
+    if len(empty):
+        raise DataError(f"series {ids[empty[0]]!r} has no value at all")
+    begin = present.argmax(axis=1)[:, None]
+    end = values.shape[1] - present[:, ::-1].argmax(axis=1)[:, None]
+    place = np.arange(values.shape[1])
+    codes, steps = np.nonzero((place >= begin) & (place < end))
+    return Points(
+        ids=tuple(ids),
+        codes=codes,
+        stamps=stamps[steps],
+        rows=rows[steps],
+        numbers=values[codes, steps][:, None],
+        names=columns.targets[:1],
+        zone=zone,
+    )
+
+
+def _rows(frame: "nw.DataFrame[Any]", columns: Columns) -> Points:
+    """A series in each row, as in the files of the M4 competition: its id, then its values."""
+    named = columns.id if columns.id in frame.columns else frame.columns[0]
+    if named != columns.id and not is_text(frame[named]):
+        require_columns(frame, [columns.id])
+    names = [name for name in frame.columns if name != named]
+    if not names:
+        raise DataError(f"the table has no column beside {named!r}; they hold the values in order")
+    ids, codes = encode(frame[named])
+    if len(ids) < len(frame):
+        first, second = np.flatnonzero(codes == codes[_first_repeat(codes)])[:2]
+        raise DataError(
+            f"series {ids[codes[first]]!r} is in row {first + 1} and again in row {second + 1}; "
+            f"in this layout a row is a series"
+        )
+
+    def place(name: str) -> Callable[[int], str]:
+        return lambda k: f"series {ids[k]!r}, row {k + 1}, column {name!r}"
+
+    values = np.stack([numbers(frame[name], place(name)) for name in names], axis=1)
+    stamps = np.arange(1, len(names) + 1)
+    points = _of_grid(ids, stamps, stamps, values, columns, None)
+    return replace(points, rows=points.codes + 1)
+
+
+def _first_repeat(codes: Integers) -> int:
+    """Where a code comes that came before; codes count up as they first come."""
+    return int(np.flatnonzero(np.diff(np.maximum.accumulate(codes), prepend=-1) == 0)[0])

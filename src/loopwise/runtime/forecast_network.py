@@ -1,0 +1,341 @@
+"""The forecasting network, written once for NumPy and torch.
+
+What it computes is in array-API functions alone, so that training (torch tensors, with gradients)
+and deployment (NumPy arrays, no torch) run the very same lines; only the recurrent layers differ.
+
+Shapes: ``B`` windows, ``W`` points of a window, ``C`` channels, ``S`` patches of ``p`` points,
+``K`` origins, the ends of the last K patches, ``h`` targets after each origin, ``P`` numbers that
+describe a target.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+from array_api_compat import array_namespace
+
+from loopwise.codec.series.windows import Windows
+from loopwise.runtime.description import ForecasterDescription
+from loopwise.runtime.lags import Lags, lags_of, seasonal_index
+
+Array: TypeAlias = Any
+"""Of NumPy or torch, float32."""
+
+FLOOR = 0.05
+"""Least standard deviation that a window counts with, in those of its whole series."""
+
+
+class Read(NamedTuple):
+    """What differs between training and deployment."""
+
+    layers: Callable[[Array], Array]
+    """the recurrent layers, [S, B, D] to [S, B, H]"""
+    drop: Callable[[Array], Array]
+    """dropout in training, nothing elsewhere"""
+
+
+class Raw(NamedTuple):
+    """What the network puts out."""
+
+    outputs: Array
+    """[B, K, h, C, P], what describes the targets, in the origin's scale"""
+    centre: Array
+    """[B, K, C], of the origin's scale, in the window's"""
+    spread: Array
+    """[B, K, C], the same: a target y of the window stands for (y - centre) / spread"""
+
+
+def forward(
+    description: ForecasterDescription,
+    tensors: Mapping[str, Array],
+    windows: Windows,
+    read: Read,
+    origins: int = 1,
+) -> Raw:
+    """Read windows and describe the targets after the last `origins` patches.
+
+    What an origin puts out depends on the points up to it alone, and on covariates known ahead.
+
+    Args:
+        description: of the network.
+        tensors: one member's, by their names in the description.
+        windows: of any number of whole patches.
+        read: the recurrent layers, and dropout.
+        origins: K.
+    """
+    xp = array_namespace(windows.values)
+    d = description
+    x, level, ahead = _adjust(xp, d, tensors, windows, origins)
+    scale = _scale(xp, d, x, windows.known, level)
+    hidden = _encode(xp, d, tensors, x, windows, scale, read)[-origins:]  # [K, B, H]
+    context = xp.permute_dims(hidden, (1, 0, 2))
+    if d.described:
+        about = _describe(xp, d, tensors, windows)[:, None, :]
+        about = xp.broadcast_to(about, (*context.shape[:2], about.shape[-1]))
+        context = xp.concat([context, about], axis=-1)
+    centre, spread = scale.centre[:, -origins:], scale.spread[:, -origins:]
+    if d.decoder == "linear":
+        raw = context @ tensors["head.weight"].T + tensors["head.bias"]
+        raw = xp.reshape(raw, (*context.shape[:2], d.horizon, d.channels, d.output.size))
+    else:
+        raw = _decode(xp, d, tensors, x, windows, context, scale, origins)
+    if ahead is not None:
+        raw = _shift(xp, d, raw, ahead / spread[:, :, None, :])
+    return Raw(raw, centre, spread)
+
+
+class _Scale(NamedTuple):
+    """Of each patch's end, from the points up to there: [B, S, C], but for the last."""
+
+    centre: Array
+    """mean of the patch, or smoothed level"""
+    spread: Array
+    """standard deviation of all points so far, or their mean"""
+    statistics: Array
+    """[B, S, C, 3]: how large the spread is, how much patches differ, how far the mean of all is"""
+
+
+def _scale(
+    xp: Any, d: ForecasterDescription, x: Array, known: Array, level: Array | None
+) -> _Scale:
+    batch, patches = x.shape[0], x.shape[1] // d.patch
+    shape = (batch, patches, d.patch, d.channels)
+    of, there = xp.reshape(x, shape), xp.reshape(known, shape)
+    count = xp.sum(there, axis=2)
+    total = xp.sum(of * there, axis=2)
+    counts = xp.cumulative_sum(count, axis=1)
+    mean = xp.cumulative_sum(total, axis=1) / _at_least(xp, counts, 1.0)
+    square = xp.cumulative_sum(xp.sum(of * of * there, axis=2), axis=1)
+    variance = square / _at_least(xp, counts, 1.0) - mean * mean
+    both = there[:, 1:] * there[:, :-1]
+    change = xp.sum(xp.abs(of[:, 1:] - of[:, :-1]) * both, axis=2)
+    pairs = xp.cumulative_sum(xp.sum(both, axis=2), axis=1)
+    change = xp.cumulative_sum(change, axis=1) / _at_least(xp, pairs, 1.0)
+    change = xp.concat([xp.zeros_like(change[:, :1]), change], axis=1)[:, :patches]
+    if d.scale in ("mean", "none"):
+        centre = xp.zeros_like(mean)
+        spread = xp.ones_like(mean) if d.scale == "none" else _at_least(xp, mean, FLOOR)
+    else:
+        own = xp.where(count > 0, total / _at_least(xp, count, 1.0), mean)
+        centre = own if level is None else level
+        spread = xp.sqrt(_at_least(xp, variance, FLOOR**2))
+    told = [xp.log(spread), xp.log(change + 1e-4), (mean - centre) / spread]
+    return _Scale(centre, spread, xp.stack(told, axis=-1))
+
+
+def _encode(
+    xp: Any,
+    d: ForecasterDescription,
+    tensors: Mapping[str, Array],
+    x: Array,
+    windows: Windows,
+    scale: _Scale,
+    read: Read,
+) -> Array:
+    """The last layer's output after each patch, [S, B, H].
+
+    A patch goes in by its own scale, with how that scale has changed since the one before.
+    """
+    batch, patches = x.shape[0], x.shape[1] // d.patch
+    shape = (batch, patches, d.patch, d.channels)
+    centre, spread = scale.centre[:, :, None, :], scale.spread[:, :, None, :]
+    of, there = xp.reshape(x, shape), xp.reshape(windows.known, shape)
+    own = (of - centre) / spread * there
+    moved = (scale.centre[:, 1:] - scale.centre[:, :-1]) / scale.spread[:, 1:]
+    grown = xp.log(scale.spread[:, 1:] / scale.spread[:, :-1])
+    since = xp.concat([moved, grown], axis=-1)
+    since = xp.concat([xp.zeros_like(since[:, :1]), since], axis=1)[:, :patches]
+    # what is missing rather than what is known: 0 nearly everywhere, where 1 would act as a bias
+    parts = [own, 1 - there, windows.past, windows.future[:, : x.shape[1]]]
+    flat = [xp.reshape(part, (batch, patches, -1)) for part in parts if part.shape[-1]]
+    features = xp.concat([*flat, since], axis=-1) @ tensors["patch.weight"].T
+    features = features + tensors["patch.bias"]
+    features = xp.where(features > 0, features, xp.zeros_like(features))
+    return read.layers(xp.permute_dims(read.drop(features), (1, 0, 2)))
+
+
+def _describe(
+    xp: Any, d: ForecasterDescription, tensors: Mapping[str, Array], windows: Windows
+) -> Array:
+    """Static numbers and categories as features, [B, E]."""
+    parts = [windows.static] if d.static else []
+    for n in range(len(d.categories)):
+        codes = windows.categories[:, n]
+        parts.append(xp.take(tensors[f"categories.{n}.weight"], codes, axis=0))
+    return xp.concat(parts, axis=-1)
+
+
+def _decode(
+    xp: Any,
+    d: ForecasterDescription,
+    tensors: Mapping[str, Array],
+    x: Array,
+    windows: Windows,
+    context: Array,
+    scale: _Scale,
+    origins: int,
+) -> Array:
+    """A small network for each target that sees past cycles, [B, K, h, C, P].
+
+    The target's location is a mixture of those past values, with weights that depend on the
+    context, plus an offset: a seasonal naive forecast that is learned.
+    """
+    lags = lags_of(d, x.shape[1], origins)
+    values, known = _gather(xp, d, x, windows.known, lags)  # [B, K, h, C, L + N]
+    centre, spread = scale.centre[:, -origins:], scale.spread[:, -origins:]
+    values = (values - centre[:, :, None, :, None]) / spread[:, :, None, :, None] * known
+    hidden = values @ tensors["targets.weight"].T
+    once = context @ tensors["context.weight"].T + tensors["context.bias"]
+    about = scale.statistics[:, -origins:] @ tensors["statistics.weight"].T
+    steps = tensors["steps.weight"] @ tensors["steps_to_hidden.weight"].T
+    hidden = hidden + (once[:, :, None, :] + about)[:, :, None, :, :] + steps[:, None, :]
+    if d.future:
+        ahead = windows.future @ tensors["ahead.weight"].T
+        ahead = xp.take(ahead, _constant(xp, lags.targets, x), axis=1)
+        ahead = xp.reshape(ahead, (x.shape[0], origins, d.horizon, 1, d.decoder_size))
+        hidden = hidden + ahead
+    if d.channels > 1:
+        hidden = hidden + tensors["channels.weight"]
+    hidden = 0.5 * hidden * (1 + xp.tanh(0.5 * hidden))  # SiLU that cannot overflow
+    out = hidden @ tensors["head.weight"].T + tensors["head.bias"]
+    if not d.candidates:
+        return out
+    mixed, there = values[..., : d.lags], known[..., : d.lags]
+    if d.linear:
+        mapped = _map(xp, d, tensors["linear.weight"], x, windows.known, centre, spread)
+        mixed = xp.concat([mixed, mapped[..., None]], axis=-1)
+        there = xp.concat([there, xp.ones_like(mapped)[..., None]], axis=-1)
+    weights = out[..., : d.candidates] - 1e9 * (1 - there)  # the unknown has no share
+    weights = xp.exp(weights - xp.max(weights, axis=-1, keepdims=True))
+    weights = weights / xp.sum(weights, axis=-1, keepdims=True)
+    return _shift(xp, d, out[..., d.candidates :], xp.sum(weights * mixed, axis=-1))
+
+
+def _map(
+    xp: Any,
+    d: ForecasterDescription,
+    weight: Array,
+    x: Array,
+    known: Array,
+    centre: Array,
+    spread: Array,
+) -> Array:
+    """A linear map of the window before each origin, in the origin's scale, [B, K, h, C]."""
+    missing = d.window + d.patch * (centre.shape[1] - 1) - x.shape[1]
+    if missing > 0:  # an origin so early that its window begins before the first point
+        before = xp.zeros_like(x[:, :1])
+        before = xp.broadcast_to(before, (x.shape[0], missing, x.shape[2]))
+        x, known = xp.concat([before, x], axis=1), xp.concat([before, known], axis=1)
+    outputs: list[Array] = []
+    for k in range(centre.shape[1]):
+        end = x.shape[1] - d.patch * (centre.shape[1] - 1 - k)
+        begin = end - d.window
+        own = (x[:, begin:end] - centre[:, k, None]) / spread[:, k, None] * known[:, begin:end]
+        outputs.append(xp.permute_dims(xp.permute_dims(own, (0, 2, 1)) @ weight.T, (0, 2, 1)))
+    return xp.stack(outputs, axis=1)
+
+
+def _gather(
+    xp: Any, d: ForecasterDescription, x: Array, known: Array, lags: Lags
+) -> tuple[Array, Array]:
+    """Past values for each target and which of them are known, [B, K, h, C, L + N]."""
+    index = _constant(xp, lags.index, x)
+    shape = (x.shape[0], *lags.shape, d.channels)
+    inside = _constant(xp, lags.inside.astype(np.float32), x)[:, :, :, None]
+    mask = xp.reshape(xp.take(known, index, axis=1), shape) * inside
+    found = xp.reshape(xp.take(x, index, axis=1), shape)
+    return xp.moveaxis(found, -1, 3), xp.moveaxis(mask, -1, 3)
+
+
+def _adjust(
+    xp: Any,
+    d: ForecasterDescription,
+    tensors: Mapping[str, Array],
+    windows: Windows,
+    origins: int,
+) -> tuple[Array, Array | None, Array | None]:
+    """Take the season out.
+
+    Returns:
+        the window without it; the smoothed level at the end of each patch, [B, S, C], if it is
+        smoothed; and what the season will be, [B, K, h, C], if it was taken out.
+    """
+    x, known = windows.values, windows.known
+    if d.scale not in ("seasonal", "smoothing"):
+        return x, None, None
+    length = x.shape[1]
+    first = length - (origins - 1) * d.patch  # what the first origin may see
+    profile = _profile(xp, d, x[:, :first], known[:, :first])  # [B, m, C]
+    if d.scale == "smoothing":
+        return _smooth(xp, d, tensors["smoothing.weight"], profile, windows, origins)
+    phase, ahead = seasonal_index(d, length, origins)
+    out = x - xp.take(profile, _constant(xp, phase, x), axis=1)
+    future = xp.take(profile, _constant(xp, ahead, x), axis=1)
+    return out * known, None, xp.reshape(future, (len(x), origins, d.horizon, d.channels))
+
+
+def _profile(xp: Any, d: ForecasterDescription, x: Array, known: Array) -> Array:
+    """The mean of each phase of the shortest season less the mean of all, [B, m, C]."""
+    season = d.season
+    phases: list[Array] = []
+    for phase in range(season):
+        there = known[:, phase::season]
+        total = xp.sum(x[:, phase::season] * there, axis=1)
+        phases.append(total / _at_least(xp, xp.sum(there, axis=1), 1.0))
+    profile = xp.stack(phases, axis=1)
+    return profile - xp.mean(profile, axis=1, keepdims=True)
+
+
+def _smooth(
+    xp: Any,
+    d: ForecasterDescription,
+    weight: Array,
+    profile: Array,
+    windows: Windows,
+    origins: int,
+) -> tuple[Array, Array, Array]:
+    """Additive Holt-Winters smoothing without a trend (Smyl 2020, section 3.1, in our scale).
+
+    Each series has its own two coefficients, which are trained. What goes on is the window less its
+    season; the season of the targets is the last one known at their origin.
+    """
+    x, known = windows.values, windows.known
+    last = xp.full_like(windows.series, weight.shape[0] - 1)
+    rows = xp.where(windows.series < 0, last, windows.series)
+    rates = 0.5 * (1 + xp.tanh(0.5 * xp.take(weight, rows, axis=0)))  # [B, 2]
+    level_rate, season_rate = rates[:, :1], rates[:, 1:]
+    season = [profile[:, phase] for phase in range(d.season)]
+    begun = known[:, : d.season]
+    level = xp.sum(x[:, : d.season] * begun, axis=1) / _at_least(xp, xp.sum(begun, axis=1), 1.0)
+    length = x.shape[1]
+    ends = {length - 1 - k * d.patch for k in range(origins)}
+    out: list[Array] = []
+    levels: list[Array] = []
+    ahead: list[Array] = []
+    for t in range(length):
+        phase, there = t % d.season, known[:, t]
+        without = x[:, t] - season[phase]
+        out.append(there * without)
+        level = level + there * level_rate * (without - level)
+        season[phase] = season[phase] + there * season_rate * (x[:, t] - level - season[phase])
+        if (t + 1) % d.patch == 0:
+            levels.append(level)
+        if t in ends:
+            targets = [season[(t + 1 + j) % d.season] for j in range(d.horizon)]
+            ahead.append(xp.stack(targets, axis=1))
+    return xp.stack(out, axis=1), xp.stack(levels, axis=1), xp.stack(ahead, axis=1)
+
+
+def _shift(xp: Any, d: ForecasterDescription, raw: Array, base: Array) -> Array:
+    """Add `base` [B, K, h, C] to the locations among the outputs."""
+    moves = np.isin(np.arange(d.output.size), d.output.locations).astype(np.float32)
+    return raw + base[..., None] * _constant(xp, moves, raw)
+
+
+def _at_least(xp: Any, x: Array, floor: float) -> Array:
+    return xp.clip(x, min=floor)
+
+
+def _constant(xp: Any, array: np.ndarray[Any, Any], like: Array) -> Array:
+    """A NumPy array where `like` is."""
+    return array if isinstance(like, np.ndarray) else xp.asarray(array, device=like.device)

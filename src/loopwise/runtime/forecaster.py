@@ -1,0 +1,475 @@
+"""A trained forecaster as its users hold it: tables of series in, tables of forecasts out."""
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from loopwise.codec.numbers import is_integer
+from loopwise.codec.series.codec import SeriesCodec
+from loopwise.codec.series.base import Distribution
+from loopwise.codec.series.conformal import Calibration
+from loopwise.codec.series.distributions import Output, make_output
+from loopwise.codec.series.forecast import Forecast
+from loopwise.codec.series.layouts import Layout
+from loopwise.codec.series.mending import Missing
+from loopwise.codec.series.output import TableKind, forecast_table
+from loopwise.codec.series.panel import Panel
+from loopwise.codec.series.table import future_values, panel_from_table
+from loopwise.codec.series.windows import Prepared, Space, Windows, cut, prepare
+from loopwise.errors import BundleError, ConfigError, DataError
+from loopwise.runtime.bundle import Bundle, write_bundle
+from loopwise.runtime.description import ForecasterDescription, OutputDescription, parse_as
+from loopwise.runtime.forecast_network import Raw, Read, forward
+from loopwise.runtime.modules import Dilated
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+ROWS = 512
+"""Windows that go through the network at once."""
+PATHS = 200
+"""Sample paths by which intervals beyond the horizon are found."""
+
+
+class Table(NamedTuple):
+    """A table of series, read."""
+
+    panel: Panel
+    kind: TableKind
+    layout: Layout
+
+
+class LoadedForecaster:
+    """A forecaster that can run: networks in NumPy and the engine, without torch.
+
+    It holds no history: every call is given the series up to now.
+
+    Args:
+        bundle: of the task ``"forecaster"``.
+
+    Raises:
+        BundleError: a model of another kind, or a codec that does not fit it.
+    """
+
+    def __init__(self, bundle: Bundle):
+        self.bundle = bundle
+        d = self.description = parse_as(ForecasterDescription, bundle.model)
+        try:
+            self.codec = SeriesCodec.from_json(bundle.codec)
+            self.output = _output(d.output)
+        except (KeyError, TypeError, ValueError) as error:
+            raise BundleError(f"the codec of a forecaster is damaged: {error}") from None
+        sizes = (self.codec.channels, len(self.codec.schema.past), self.codec.ahead)
+        if sizes != (d.channels, d.past, d.future):
+            raise BundleError("the codec and the network are of different covariates or channels")
+        arrays = {name: np.asarray(array, np.float32) for name, array in bundle.tensors.items()}
+        scores = arrays.pop("calibration", None)
+        self.calibration = _calibration(scores, d)
+        self._members = [_Member(d, _below(arrays, f"members.{n}.")) for n in range(d.members)]
+
+    @property
+    def horizon(self) -> int:
+        """Steps that are forecast at once; more are forecast from forecasts."""
+        return self.description.horizon
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """What the training left in the bundle about itself."""
+        return self.bundle.info
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the bundle to a file; raises BundleError if that cannot be done."""
+        write_bundle(path, self.bundle)
+
+    def read(
+        self, frame: Any, *, layout: Layout = "long", missing: Missing = "error"
+    ) -> Table:
+        """Read a table of series as the model knows them.
+
+        Args:
+            frame: a data frame with the columns that it was trained on.
+            layout: as in `loopwise.codec.series.table.panel_from_table`.
+            missing: the same.
+
+        Raises:
+            DataError: as there.
+        """
+        codec = self.codec
+        panel = panel_from_table(
+            frame, codec.columns, missing=missing, layout=layout, like=codec.schema
+        )
+        return Table(panel, TableKind.of(frame, codec.columns, layout), layout)
+
+    def predict(
+        self,
+        frame: Any,
+        h: int | None = None,
+        *,
+        future: Any = None,
+        level: Sequence[float] = (),
+        quantiles: Sequence[float] = (),
+        point: str = "median",
+        layout: Layout = "long",
+        missing: Missing = "error",
+    ) -> Any:
+        """Forecast what follows the series of a table.
+
+        Args:
+            frame: the series up to now; they need not have been trained on.
+            h: steps; None for the horizon. Beyond it forecasts are made from forecasts, and
+                intervals from sample paths.
+            future: a table of the covariates known ahead, over the steps forecast.
+            level: intervals that hold so many percent, such as ``[80, 95]``.
+            quantiles: probabilities, such as ``[0.1, 0.9]``.
+            point: ``"median"`` or ``"mean"``.
+            layout, missing: as in `read`.
+
+        Returns:
+            A table of the kind that came in: ids, stamps, the point forecast named ``loopwise``
+            (with several targets ``loopwise-<target>``), and for each level ``-lo-80`` and
+            ``-hi-80``, for each quantile ``-q-0.1``.
+
+        Raises:
+            ConfigError: steps, levels, quantiles or a point that are not allowed.
+            DataError: a table that the model cannot read, or covariates that are not known.
+        """
+        table = self.read(frame, layout=layout, missing=missing)
+        forecasts = self.forecast(table.panel, h, self.ahead(table.panel, h, future))
+        columns = forecasts.columns(self.codec, level=level, quantiles=quantiles, point=point)
+        steps = forecasts.steps
+        return forecast_table(table.kind, table.panel, table.panel.stamps_after(steps), columns)
+
+    def simulate(
+        self,
+        frame: Any,
+        n_paths: int = 100,
+        h: int | None = None,
+        *,
+        future: Any = None,
+        seed: int = 0,
+        layout: Layout = "long",
+        missing: Missing = "error",
+    ) -> Any:
+        """Sample paths of what may follow the series of a table.
+
+        A path draws how far off forecasts were together on one of the held-out windows, so its
+        steps belong together (Clark et al. 2004, the Schaake shuffle).
+
+        Args:
+            frame, h, future, layout, missing: as in `predict`.
+            n_paths: paths of each series.
+            seed: of the random numbers.
+
+        Returns:
+            A table of the kind that came in: ids, stamps, and columns ``loopwise-path-1``, ...
+
+        Raises:
+            ConfigError, DataError: as `predict`.
+        """
+        table = self.read(frame, layout=layout, missing=missing)
+        steps = self.require_steps(h)
+        paths = self.paths(
+            table.panel, n_paths, steps, self.ahead(table.panel, steps, future), seed
+        )
+        named: dict[str, Floats] = {}
+        for n in range(n_paths):
+            for target, name in enumerate(self.names):
+                named[f"{name}-path-{n + 1}"] = paths[n, :, :, target]
+        return forecast_table(table.kind, table.panel, table.panel.stamps_after(steps), named)
+
+    @property
+    def names(self) -> list[str]:
+        """What the forecasts of the targets are called."""
+        return forecast_names(self.codec)
+
+    def ahead(self, panel: Panel, h: int | None, future: Any) -> Floats | None:
+        """Covariates known ahead from a table, [N, h, F]; None where the model has none.
+
+        Raises:
+            DataError: the model needs some and they are not there.
+        """
+        steps, names = self.require_steps(h), self.codec.schema.future
+        if not names:
+            return None
+        if future is None:
+            raise DataError(
+                f"the model needs {', '.join(map(repr, names))} over the {steps} steps that are "
+                "forecast: give them as future="
+            )
+        return future_values(future, panel, self.codec.columns, horizon=steps)
+
+    def require_steps(self, h: int | None) -> int:
+        """How many steps to forecast; raises ConfigError unless it is a whole number from 1."""
+        if h is None:
+            return self.horizon
+        if not is_integer(h) or h < 1:
+            raise ConfigError(f"h={h!r}: must be a whole number from 1 (steps to forecast)")
+        return int(h)
+
+    def forecast(
+        self, panel: Panel, h: int | None = None, ahead: Floats | None = None, seed: int = 0
+    ) -> "Forecasts":
+        """Forecast what follows each series.
+
+        Args:
+            panel: the series up to now.
+            h: steps; None for the horizon.
+            ahead: covariates known ahead, [N, h, F].
+            seed: of the sample paths by which steps beyond the horizon are forecast.
+        """
+        steps = self.require_steps(h)
+        if steps <= self.horizon:
+            return Forecasts(list(self._direct(panel, ahead)), self.calibration, steps, None, self.codec.rows_per_series)
+        paths = self.paths(panel, PATHS, steps, ahead, seed)
+        return Forecasts(list(self._direct(panel, ahead)), self.calibration, steps, paths, 1)
+
+    def forecast_at(
+        self, panel: Panel, ends: Integers, ahead: Floats | None = None
+    ) -> "Forecasts":
+        """Forecast the horizon after any places within series, each from what came before it.
+
+        Args:
+            panel: the series; the scale of each is that of all its points up to its first place.
+            ends: how many points come before each place, [N, K].
+            ahead: covariates known ahead beyond the end of each series, [N, h, F].
+        """
+        prepared = prepare(panel, self.codec, self.horizon, self._beyond(ahead), ends.min(1))
+        rows = np.repeat(np.arange(len(prepared.known_as)), ends.shape[1])
+        places = np.repeat(ends, prepared.per_series, axis=0).ravel()
+        parts = list(self._chunks(prepared, rows, places))
+        return Forecasts(parts, self.calibration, self.horizon, None, prepared.per_series)
+
+    def paths(
+        self, panel: Panel, n_paths: int, h: int, ahead: Floats | None, seed: int
+    ) -> Floats:
+        """Sample paths of all targets, [n_paths, N, h, targets]."""
+        rng = np.random.default_rng(seed)
+        width = self.description.window
+        whole = prepare(panel, self.codec, 0)
+        spaces = (whole.log, whole.spread)
+        many = panel.tail(width).select(np.tile(np.arange(len(panel)), n_paths))
+        spaces = tuple(np.tile(part, (n_paths, 1)) for part in spaces)
+        told = None if ahead is None else np.tile(ahead, (n_paths, 1, 1))
+        found: list[Floats] = []
+        done = 0
+        while done < h:
+            steps = min(self.horizon, h - done)
+            given = None if told is None else _padded(told[:, done : done + self.horizon], self.horizon)
+            drawn = self._draw(many, given, spaces, rng)[:, :steps]
+            found.append(drawn)
+            done += steps
+            if done < h:
+                known = np.empty((len(many), steps, 0)) if given is None else given[:, :steps]
+                many = many.followed_by(drawn, known).tail(width)
+        paths = np.concatenate(found, axis=1)
+        return paths.reshape(n_paths, len(panel), h, -1)
+
+    def _draw(
+        self,
+        panel: Panel,
+        ahead: Floats | None,
+        spaces: tuple[Any, ...],
+        rng: np.random.Generator,
+    ) -> Floats:
+        """One path of each series over the horizon, [N, h, targets]."""
+        prepared = prepare(panel, self.codec, self.horizon, self._beyond(ahead), spaces=spaces)
+        rows = np.arange(len(prepared.known_as))
+        parts: list[Floats] = []
+        for forecast in self._chunks(prepared, rows, prepared.lengths):
+            if self.calibration is None:
+                parts.append(forecast.sample(rng, 1)[0])
+            else:
+                parts.append(self.calibration.paths(forecast, rng, 1)[0])
+        return _by_series(np.concatenate(parts), prepared.per_series)
+
+    def _direct(self, panel: Panel, ahead: Floats | None) -> Iterator[Forecast]:
+        """Forecasts after the end of each row, some rows at a time."""
+        prepared = prepare(panel, self.codec, self.horizon, self._beyond(ahead))
+        rows = np.arange(len(prepared.known_as))
+        return self._chunks(prepared, rows, prepared.lengths)
+
+    def _beyond(self, ahead: Floats | None) -> Floats | None:
+        """Covariates known ahead over the whole horizon; where not given they count as means."""
+        return None if ahead is None else _padded(ahead, self.horizon)
+
+    def _chunks(self, prepared: Prepared, rows: Integers, ends: Integers) -> Iterator[Forecast]:
+        d = self.description
+        for begin in range(0, len(rows), ROWS):
+            part = slice(begin, begin + ROWS)
+            windows, space = cut(prepared, rows[part], ends[part], d.window, d.horizon, d.patch)
+            yield self.read_windows(windows, space)
+
+    def read_windows(self, windows: Windows, space: Space) -> Forecast:
+        """What the networks say together of windows, [B, C, h]."""
+        return Forecast(self.output, [member(windows) for member in self._members], space)
+
+
+class Forecasts:
+    """Forecasts of R rows, each a series or one channel of it; see `LoadedForecaster.forecast`.
+
+    Args:
+        parts: the networks' own forecasts of some rows each, [B, C, h].
+        calibration: what puts them right; None for nothing.
+        steps: how many of them are wanted.
+        paths: [n, N, steps, targets] where steps beyond the horizon are wanted.
+        per_series: rows of a series.
+    """
+
+    def __init__(
+        self,
+        parts: Sequence[Forecast],
+        calibration: Calibration | None,
+        steps: int,
+        paths: Floats | None,
+        per_series: int,
+    ):
+        self._own: list[Distribution] = list(parts)
+        self._right = self._own
+        if calibration is not None:
+            self._right = [calibration.calibrate(part) for part in parts]
+        self.steps, self._paths, self._per_series = steps, paths, per_series
+
+    def point(self, kind: str = "median") -> Floats:
+        """The networks' medians or means, [N, steps, targets].
+
+        Raises:
+            ConfigError: neither ``"median"`` nor ``"mean"``.
+        """
+        if kind not in ("median", "mean"):
+            raise ConfigError(f"point={kind!r}: must be 'median' or 'mean'")
+        if self._paths is not None:
+            how = np.median if kind == "median" else np.mean
+            return np.asarray(how(self._paths, axis=0))
+        median = kind == "median"
+        return self._joined([p.at_score(0.0) if median else p.mean() for p in self._own])
+
+    def quantiles(self, levels: Sequence[float]) -> Floats:
+        """Calibrated quantiles at probabilities Q, [N, steps, targets, Q].
+
+        Raises:
+            ConfigError: no probabilities.
+        """
+        if self._paths is not None:
+            return np.moveaxis(np.quantile(self._paths, levels, axis=0), 0, -1)
+        return self._joined([part.quantiles(levels) for part in self._right])
+
+    def scores(self, actual: Floats) -> Floats:
+        """The normal scores of what came, [N, steps, targets], under the calibrated forecasts."""
+        rows = actual.transpose(0, 2, 1).reshape(-1, self._own[0].shape[1], actual.shape[1])
+        found: list[Floats] = []
+        begin = 0
+        for part in self._right:
+            end = begin + part.shape[0]
+            found.append(part.score(rows[begin:end]))
+            begin = end
+        return self._joined(found)
+
+    def columns(
+        self,
+        codec: SeriesCodec,
+        *,
+        level: Sequence[float] = (),
+        quantiles: Sequence[float] = (),
+        point: str = "median",
+    ) -> dict[str, Floats]:
+        """The columns of a table, [N, h] each, by their names; see `LoadedForecaster.predict`.
+
+        Raises:
+            ConfigError: levels that are no percentages, or quantiles that are no probabilities.
+        """
+        wanted = asked_for(level, quantiles)
+        points, values = self.point(point), self.quantiles([p for _, p in wanted])
+        named: dict[str, Floats] = {}
+        for target, name in enumerate(forecast_names(codec)):
+            named[name] = points[:, :, target]
+            for n, (suffix, _) in enumerate(wanted):
+                named[name + suffix] = values[:, :, target, n]
+        return named
+
+    def _joined(self, parts: Sequence[Floats]) -> Floats:
+        """Parts [B, C, h, ...] as [N, steps, targets, ...]."""
+        return _by_series(np.concatenate(parts), self._per_series)[:, : self.steps]
+
+
+def asked_for(level: Sequence[float], quantiles: Sequence[float]) -> list[tuple[str, float]]:
+    """Ends of columns' names and their probabilities.
+
+    Raises:
+        ConfigError: levels that are no percentages, or quantiles that are no probabilities.
+    """
+    wanted: list[tuple[str, float]] = []
+    for percent in level:
+        if not 0 < percent < 100:
+            raise ConfigError(f"level={percent:g}: must be a percentage between 0 and 100")
+        tail = (100 - percent) / 200
+        wanted += [(f"-lo-{percent:g}", tail), (f"-hi-{percent:g}", 1 - tail)]
+    for p in quantiles:
+        if not 0 < p < 1:
+            raise ConfigError(f"quantile={p:g}: must be a probability between 0 and 1")
+        wanted.append((f"-q-{p:g}", p))
+    return wanted
+
+
+def forecast_names(codec: SeriesCodec) -> list[str]:
+    """What the forecasts of a codec's targets are called."""
+    targets = codec.schema.targets
+    return [codec.alias] if len(targets) == 1 else [f"{codec.alias}-{name}" for name in targets]
+
+
+class _Member:
+    """One network in NumPy, its layers on the engine."""
+
+    def __init__(self, description: ForecasterDescription, tensors: dict[str, Any]):
+        self._description = description
+        layers = _below(tensors, "layers.")
+        self._tensors = {k: v for k, v in tensors.items() if not k.startswith("layers.")}
+        self._layers = Dilated(description.layers, description.dilations, layers)
+
+    def __call__(self, windows: Windows) -> Raw:
+        read = Read(self._layers.forward, _as_it_is)
+        return forward(self._description, self._tensors, windows, read)
+
+
+def _as_it_is(x: Any) -> Any:
+    return x
+
+
+def _output(description: OutputDescription) -> Output:
+    quantiles, mixture = description.name == "quantiles", description.name == "mixture"
+    output = make_output(
+        description.name,
+        levels=description.levels if quantiles else None,
+        components=description.components if mixture else None,
+    )
+    if output.size != description.size:
+        raise BundleError(f"output {output.name}: {description.size} numbers, not {output.size}")
+    return output
+
+
+def _calibration(scores: Any, d: ForecasterDescription) -> Calibration | None:
+    if scores is None:
+        return None
+    return Calibration(scores, has_spread=d.output.name != "point")
+
+
+def _by_series(values: Floats, per_series: int) -> Floats:
+    """[R, C, h, ...] of rows as [N, h, targets, ...] of series; one of R / N and C is 1."""
+    targets = per_series * values.shape[1]
+    return np.moveaxis(values.reshape(-1, targets, *values.shape[2:]), 1, 2)
+
+
+def _padded(ahead: Floats, steps: int) -> Floats:
+    """[N, n, F] as [N, steps, F], unknown at the end."""
+    missing = steps - ahead.shape[1]
+    if missing <= 0:
+        return ahead[:, :steps]
+    filler = np.full((len(ahead), missing, ahead.shape[2]), np.nan)
+    return np.concatenate([ahead, filler], axis=1)
+
+
+def _below(tensors: dict[str, Any], prefix: str) -> dict[str, Any]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

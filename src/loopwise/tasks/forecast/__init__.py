@@ -1,0 +1,1 @@
+"""Forecasting: from a table of series to their next values, with intervals."""

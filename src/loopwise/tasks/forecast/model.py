@@ -1,0 +1,107 @@
+"""The forecasting network as a torch module: parameters and layers around the shared definition."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from loopwise.codec.series.windows import Windows
+from loopwise.runtime.description import ForecasterDescription
+from loopwise.runtime.forecast_network import Raw, Read, forward
+from loopwise.tasks.forecast.config import ModelConfig
+from loopwise.tasks.layers.modules import RecurrentLayers
+
+FIRST_SAY = 2.0
+"""The logit of the linear map among what the decoder mixes, before training."""
+
+
+class Member(nn.Module):
+    """One network.
+
+    Args:
+        description: as a bundle has it.
+        config: what matters in training alone: dropout and initialisation.
+    """
+
+    def __init__(self, description: ForecasterDescription, config: ModelConfig):
+        super().__init__()
+        self.description, self.dropout = description, config.dropout
+        self.layers = RecurrentLayers(description.layers, config, description.dilations)
+        for name, shape in description.member_shapes().items():
+            if not name.startswith("layers."):
+                self._add(name, torch.empty(shape), trained=name != "linear.weight")
+        self._initialise()
+
+    def forward(self, windows: Windows, origins: int) -> Raw:
+        """As `loopwise.runtime.forecast_network.forward`."""
+        read = Read(self._read, self._drop)
+        return forward(self.description, self._own(), windows, read, origins)
+
+    def _add(self, name: str, tensor: Tensor, *, trained: bool) -> None:
+        """A tensor by the name that a bundle has for it, dots included."""
+        *path, leaf = name.split(".")
+        home: nn.Module = self
+        for part in path:
+            if part not in dict(home.named_children()):
+                home.add_module(part, nn.Module())
+            home = home.get_submodule(part)
+        if trained:
+            home.register_parameter(leaf, nn.Parameter(tensor))
+        else:
+            home.register_buffer(leaf, tensor)
+
+    def _own(self) -> dict[str, Tensor]:
+        """The tensors without those of the layers."""
+        named = [*self.named_parameters(), *self.named_buffers()]
+        return {name: tensor for name, tensor in named if not name.startswith("layers.")}
+
+    def _read(self, x: Tensor) -> Tensor:
+        return self.layers(x).dropped
+
+    def _drop(self, x: Tensor) -> Tensor:
+        return functional.dropout(x, self.dropout, self.training)
+
+    @torch.no_grad()
+    def _initialise(self) -> None:
+        for name, weight in self._own().items():
+            if name in ("steps.weight", "channels.weight") or name.startswith("categories"):
+                weight.normal_(0, 0.1)
+            elif name == "smoothing.weight":
+                weight.copy_(torch.tensor([-0.5, -0.5]))
+            elif weight.ndim == 1:
+                weight.zero_()
+                if name == "head.bias" and self.description.linear:
+                    weight[self.description.lags] = FIRST_SAY
+            elif name != "linear.weight":
+                bound = 1 / math.sqrt(weight.shape[1])
+                weight.uniform_(-bound, bound)
+
+
+class ForecastNetwork(nn.Module):
+    """Members side by side, each with weights of its own.
+
+    Args:
+        description: as a bundle has it.
+        config: what matters in training alone.
+    """
+
+    def __init__(self, description: ForecasterDescription, config: ModelConfig):
+        super().__init__()
+        self.description = description
+        self.members = nn.ModuleList(
+            Member(description, config) for _ in range(description.members)
+        )
+
+    @torch.no_grad()
+    def set_linear(self, weight: Tensor) -> None:
+        """Give all members the linear map [h, W]."""
+        for member in self.members:
+            member.get_buffer("linear.weight").copy_(weight)
+
+    def forward(self, windows: Sequence[Windows], origins: int) -> list[Raw]:
+        """What each member makes of its own windows."""
+        return [
+            member(own, origins) for member, own in zip(self.members, windows, strict=True)
+        ]

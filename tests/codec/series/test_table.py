@@ -1,0 +1,533 @@
+import warnings
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from loopwise.codec.series.table import Columns, future_values, panel_from_table
+from loopwise.errors import DataError, DataWarning
+
+
+def long(**columns):
+    """Two series of four days, their rows by turns."""
+    days = np.repeat(np.arange("2024-01-01", "2024-01-05", dtype="M8[D]"), 2)
+    plain = {"unique_id": ["a", "b"] * 4, "ds": days.astype("M8[us]"), "y": np.arange(8.0)}
+    return pl.DataFrame(plain | columns)
+
+
+def error_of(*args, **options):
+    with pytest.raises(DataError) as error:
+        panel_from_table(*args, **options)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def warning_of(*args, **options):
+    with pytest.warns(DataWarning) as caught:
+        panel = panel_from_table(*args, **options)
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
+    return panel, str(caught[0].message)
+
+
+KINDS = {
+    "polars": lambda frame: frame,
+    "lazy": lambda frame: frame.lazy(),
+    "pandas": lambda frame: frame.to_pandas(),
+    "pandas-object": lambda frame: frame.to_pandas().astype({"unique_id": object}),
+    "pandas-category": lambda frame: frame.to_pandas().astype({"unique_id": "category"}),
+    "pandas-index": lambda frame: frame.to_pandas().set_index(["unique_id", "ds"]),
+    "pyarrow": lambda frame: frame.to_arrow(),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_data_frame_gives_the_same_panel(kind):
+    panel = panel_from_table(KINDS[kind](long()))
+    assert panel.ids == ("a", "b")
+    assert panel.frequency.name == "D"
+    assert panel.targets == ("y",)
+    np.testing.assert_array_equal(panel.values[:, 0], [0, 2, 4, 6, 1, 3, 5, 7])
+    np.testing.assert_array_equal(panel.offsets, [0, 4, 8])
+    assert panel.first.dtype == "M8[us]"
+    assert str(panel.first[0])[:10] == "2024-01-01"
+
+
+@pytest.mark.parametrize(
+    ("ids", "expected"),
+    [
+        (pl.Series([7, 3] * 4), (7, 3)),
+        (pl.Series([7.0, 3.0] * 4), (7, 3)),
+        (pl.Series(["z", "a"] * 4, dtype=pl.Categorical), ("z", "a")),
+        (pl.Series([True, False] * 4), ("true", "false")),
+    ],
+)
+def test_series_come_as_they_first_come_in_the_table(ids, expected):
+    found = panel_from_table(long(unique_id=ids)).ids
+    assert tuple(str(each).lower() for each in found) == tuple(str(each) for each in expected)
+
+
+@pytest.mark.parametrize("unit", ["ns", "us", "ms", "s"])
+def test_units_of_time_do_not_matter(unit):
+    frame = long().to_pandas()
+    panel = panel_from_table(frame.assign(ds=frame.ds.astype(f"datetime64[{unit}]")))
+    assert str(panel.first[1])[:10] == "2024-01-01"
+
+
+def test_stamps_may_be_dates_periods_strings_or_numbers():
+    stamps = {
+        "date": pl.Series(long()["ds"].dt.date()),
+        "text": pl.Series(long()["ds"].dt.strftime("%Y-%m-%d")),
+        "slashes": pl.Series(long()["ds"].dt.strftime("%Y/%m/%d")),
+        "minutes": pl.Series(long()["ds"].dt.strftime("%Y-%m-%d %H:%M")),
+        "fractions": pl.Series(long()["ds"].dt.strftime("%Y-%m-%dT%H:%M:%S%.6f")),
+    }
+    for column in stamps.values():
+        assert panel_from_table(long(ds=column)).frequency.name == "D"
+    frame = long().to_pandas()
+    for column in (frame.ds.dt.to_period("D"), frame.ds.dt.date):
+        assert panel_from_table(frame.assign(ds=column)).frequency.name == "D"
+    months = np.repeat(["2024-01", "2024-02", "2024-03", "2024-04"], 2)
+    assert panel_from_table(long(ds=months)).frequency.name == "MS"
+    for numbers in (np.repeat([1, 3, 5, 7], 2), np.repeat(["1", "3", "5", "7"], 2)):
+        panel = panel_from_table(long(ds=numbers))
+        assert panel.frequency.name == "2"
+        np.testing.assert_array_equal(panel.first, [1, 1])
+
+
+def test_one_series_needs_no_column_of_ids():
+    frame = long().filter(pl.col("unique_id") == "a").drop("unique_id")
+    assert panel_from_table(frame).ids == ("y",)
+    series = frame.to_pandas().set_index("ds").y
+    assert panel_from_table(series).ids == ("y",)
+    assert panel_from_table(series.rename(None)).ids == ("y",)
+
+
+def test_several_targets_are_channels():
+    frame = long(z=np.arange(8.0) * 10)
+    panel = panel_from_table(frame, Columns(target=["y", "z"]))
+    assert panel.targets == ("y", "z")
+    np.testing.assert_array_equal(panel.series(1), [[1, 10], [3, 30], [5, 50], [7, 70]])
+
+
+def test_covariates_of_every_sort():
+    frame = long(
+        region=["north", "south"] * 4,
+        size=[1, 2] * 4,
+        price=np.arange(8) / 2,
+        rain=np.arange(8) * 3,
+        weight=[0.5, 1.5] * 4,
+    )
+    columns = Columns(static=["region", "size"], past="rain", future=["price"], weight="weight")
+    panel = panel_from_table(frame, columns)
+    assert (panel.category_names, panel.category_values) == (("region",), (("north", "south"),))
+    np.testing.assert_array_equal(panel.categories, [[1], [2]])
+    np.testing.assert_array_equal(panel.static, [[1], [2]])
+    np.testing.assert_array_equal(panel.past[:4, 0], [0, 6, 12, 18])
+    np.testing.assert_array_equal(panel.future[4:, 0], [0.5, 1.5, 2.5, 3.5])
+    np.testing.assert_array_equal(panel.weights, [0.5, 1.5])
+
+
+def test_a_category_that_a_model_does_not_know_has_code_0():
+    columns = Columns(static="region")
+    trained = panel_from_table(long(region=["north", "south"] * 4), columns)
+    other = panel_from_table(long(region=["south", "east"] * 4), columns, like=trained.schema)
+    np.testing.assert_array_equal(other.categories, [[2], [0]])
+    other.require_like(trained)
+
+
+def test_like_asks_for_the_frequency_of_a_model():
+    hours = pd.DataFrame({"ds": pd.date_range("2024-01-01", periods=9, freq="h"), "y": 1.0})
+    daily = panel_from_table(long())
+    assert error_of(hours, like=daily.schema) == (
+        "series 'y', row 2: 2024-01-01 01:00 is not on the grid of frequency D that begins at "
+        "2024-01-01 (8 such stamps); correct it, or give another frequency"
+    )
+    one = panel_from_table(hours.iloc[:1], like=daily.schema)  # too short to see its step
+    assert one.frequency.name == "D"
+
+
+def test_a_wide_table_has_a_series_in_each_column():
+    frame = pl.DataFrame(
+        {
+            "ds": np.arange("2024-01-01", "2024-01-06", dtype="M8[D]"),
+            "late": [None, None, 3, 4, 5],
+            "early": [1.0, 2, 3, None, None],
+        }
+    )
+    panel = panel_from_table(frame, layout="wide")
+    assert panel.ids == ("late", "early")
+    np.testing.assert_array_equal(panel.lengths, [3, 3])
+    np.testing.assert_array_equal(panel.values[:, 0], [3, 4, 5, 1, 2, 3])
+    assert [str(stamp)[:10] for stamp in panel.first] == ["2024-01-03", "2024-01-01"]
+
+
+def test_a_table_may_have_a_series_in_each_row():
+    frame = pl.DataFrame({"V1": ["A", "B"], "V2": ["1", "4"], "V3": ["2", None], "V4": ["3", ""]})
+    panel = panel_from_table(frame, layout="rows", minimum=1)
+    assert panel.ids == ("A", "B")
+    np.testing.assert_array_equal(panel.lengths, [3, 1])
+    np.testing.assert_array_equal(panel.stamps(0), [1, 2, 3])
+    assert error_of(frame.with_columns(V3=pl.Series(["x", "y"])), layout="rows") == (
+        "series 'A', row 1, column 'V3': 'x' is not a number (2 such entries)"
+    )
+    twice = pl.DataFrame({"V1": ["A", "B", "A"], "V2": [1.0, 2, 3]})
+    assert error_of(twice, layout="rows").startswith("series 'A' is in row 1 and again in row 3")
+    middle = pl.DataFrame({"V1": ["A", "B"], "V2": [1.0, 2], "V3": [None, 3.0], "V4": [5.0, 6]})
+    assert error_of(middle, layout="rows").startswith("series 'A', row 1 (2): 'y' is missing")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"y": [1, 2, 3, 4, None, 6, 7, 8]},
+            (
+                "series 'a', row 5 (2024-01-03): 'y' is missing; "
+                "correct it, or choose missing=interpolate or missing=mask"
+            ),
+        ),
+        (
+            {"y": np.array([1, 2, np.inf, 4, 5, -np.inf, 7, 8])},
+            (
+                "series 'a', row 3 (2024-01-02): 'y' is infinite (2 missing or infinite values); "
+                "correct it, or choose missing=interpolate or missing=mask"
+            ),
+        ),
+        (
+            {"y": ["1", "2", "3", "4,5", "5", "6", "x", "8"]},
+            "series 'b', row 4, column 'y': '4,5' is not a number (2 such entries)",
+        ),
+        (
+            {
+                "ds": np.repeat(
+                    np.array(["2024-01-01", "2024-01-01", "2024-01-02", "2024-01-03"], "M8[us]"), 2
+                )
+            },
+            (
+                "series 'a', row 1: 2024-01-01 comes again in row 3 (2 such stamps); "
+                "a series has each stamp once"
+            ),
+        ),
+        (
+            {
+                "ds": np.repeat(
+                    np.array(["2024-01-01", "2024-01-02", "2024-01-03", "2024-01-06"], "M8[us]"), 2
+                )
+            },
+            (
+                "series 'a': no row for 2024-01-04, between row 5 (2024-01-03) and row 7 "
+                "(2024-01-06), with frequency D (4 missing stamps); add them, or choose missing=interpolate or "
+                "missing=mask"
+            ),
+        ),
+        (
+            {
+                "ds": [
+                    *np.arange("2024-01-01", "2024-01-05", dtype="M8[D]").repeat(2)[:7].tolist(),
+                    None,
+                ]
+            },
+            "column 'ds', row 8: the stamp is missing",
+        ),
+        (
+            {"unique_id": ["a", "b", None, "b"] * 2},
+            "column 'unique_id', row 3: the id is missing (2 such rows)",
+        ),
+        (
+            {"ds": ["2024-01-01", "1", "2024-01-02", "2", "2024-01-03", "3", "2024-01-04", "4"]},
+            (
+                "column 'ds', row 2: stamp '1' is of another kind than '2024-01-01' in row 1; "
+                "all must be of one"
+            ),
+        ),
+        (
+            {"ds": ["1", "1", "2", "2", "x", "3", "4", "4"]},
+            "column 'ds', row 5: stamp 'x' is not a whole number, as '1' in row 1 is",
+        ),
+        (
+            {"ds": ["2024-01-01Z", "2024-02-30", *["2024-01-02"] * 6]},
+            (
+                "column 'ds', row 1: '2024-01-01Z' is not a stamp; allowed are dates and times as "
+                "2024-01-31 or 2024-01-31T12:00:00, with or without an offset such as +01:00, and "
+                "whole numbers"
+            ),
+        ),
+        (
+            {"ds": np.repeat([1, 2.5, 3, 4], 2)},
+            "column 'ds', row 3: stamp 2.5 is not a whole number",
+        ),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_place(change, message):
+    assert error_of(long(**change)) == message
+    if not any(isinstance(each, list) and None in each for each in change.values()):
+        assert error_of(long(**change).to_pandas()) == message
+
+
+@pytest.mark.parametrize(
+    ("change", "columns", "message"),
+    [
+        (
+            {"region": ["n", "s", "n", "s", "w", "s", "n", "s"]},
+            Columns(static="region"),
+            (
+                "series 'a': 'region' is 'n' in row 1 and 'region' is 'w' in row 5; "
+                "a static column has one value for a series"
+            ),
+        ),
+        (
+            {"size": [1, 2, 1, 2, 1, 3, 1, 2]},
+            Columns(static="size"),
+            (
+                "series 'b': 'size' is 2 in row 2 and 'size' is 3 in row 6; "
+                "a static column has one value for a series"
+            ),
+        ),
+        (
+            {"region": ["n", None] * 4},
+            Columns(static="region"),
+            "series 'b', row 2: category 'region' is missing",
+        ),
+        (
+            {"size": [1.0, None] * 4},
+            Columns(static="size"),
+            "series 'b', row 2, column 'size': missing",
+        ),
+        (
+            {"w": [1, 0] * 4},
+            Columns(weight="w"),
+            "series 'b': weight 'w' is 0; it must be above 0",
+        ),
+        (
+            {"rain": [1, 2, 3, None, 5, 6, 7, 8]},
+            Columns(past="rain"),
+            (
+                "series 'b', row 4 (2024-01-02): 'rain' is missing; "
+                "correct it, or choose missing=interpolate or missing=mask"
+            ),
+        ),
+        (
+            {},
+            Columns(target="Y"),
+            "the table has no column 'Y'; it has unique_id, ds, y",
+        ),
+        (
+            {},
+            Columns(time="dss"),
+            "the table has no column 'dss'; did you mean 'ds'?; it has unique_id, ds, y",
+        ),
+        (
+            {},
+            Columns(id="unique"),
+            (
+                "series 'y', row 1: 2024-01-01 comes again in row 2 (4 such stamps); "
+                "a series has each stamp once; several series need an id column"
+            ),
+        ),
+    ],
+)
+def test_what_is_wrong_with_columns_is_told(change, columns, message):
+    assert error_of(long(**change), columns) == message
+
+
+def test_columns_that_cannot_be_are_refused():
+    with pytest.raises(DataError, match="column 'y' is named for two things"):
+        Columns(past="y")
+    with pytest.raises(DataError, match="no target column is named"):
+        Columns(target=())
+
+
+@pytest.mark.parametrize(
+    ("frame", "options", "message"),
+    [
+        (long().clear(), {}, "the table has no rows"),
+        ([1, 2], {}, "list is not a table; allowed are data frames of pandas, polars"),
+        (long(), {"missing": "drop"}, "missing='drop'; allowed are error, interpolate and mask"),
+        (long(), {"layout": "tall"}, "layout='tall'; allowed are long, wide and rows"),
+        (long(), {"ids": ["a", "c"]}, "there is no series 'c' in the table"),
+        (
+            long(),
+            {"minimum": 5},
+            "series 'a' has 4 points, from 2024-01-01; at least 5 are needed (2 such series)",
+        ),
+        (long(), {"frequency": "MS"}, "series 'a', row 3: 2024-01-02 is not on the grid of"),
+        (long(), {"frequency": 1}, "frequency 1 does not fit stamps that are times"),
+        (long(ds=np.repeat(range(4), 2)), {"zone": "UTC"}, "time zone 'UTC' was given for stamps"),
+        (long().head(2), {}, "the step between stamps cannot be seen, no series has two points"),
+        (long(y=[None] * 8), {"missing": "mask"}, "series 'a': 'y' has no finite value at all"),
+        (
+            long(ds=np.repeat([1, 2, 3, 10**9], 2)),
+            {"missing": "mask"},
+            "series 'a': no row for 4, between row 5 (3) and row 7 (1000000000), with frequency 1",
+        ),
+        (
+            long(z=1.0),
+            {"layout": "wide", "columns": Columns(past="z")},
+            "a table with layout 'wide'",
+        ),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::loopwise.errors.DataWarning")
+def test_what_cannot_be_used_is_refused(frame, options, message):
+    assert error_of(frame, **options).startswith(message)
+
+
+def test_rows_out_of_order_are_sorted_with_a_warning():
+    frame = long()[[0, 1, 6, 3, 4, 5, 2, 7]]
+    panel, message = warning_of(frame)
+    assert message == (
+        "series 'a', row 5: 2024-01-03 comes after 2024-01-04 (2 such rows); "
+        "the rows of each series were sorted by time"
+    )
+    np.testing.assert_array_equal(panel.values, panel_from_table(long()).values)
+
+
+def test_gaps_are_filled_with_a_warning():
+    frame = long()[[0, 1, 2, 5, 6, 7]]
+    panel, message = warning_of(frame, missing="mask")
+    assert message == (
+        "series 'a': no row for 2024-01-03, between row 3 (2024-01-02) and row 5 (2024-01-04), "
+        "with frequency D (2 missing stamps); they are left out of training"
+    )
+    np.testing.assert_array_equal(panel.values[:, 0], [0, 2, np.nan, 6, 1, np.nan, 5, 7])
+    panel, _ = warning_of(frame, missing="interpolate")
+    np.testing.assert_allclose(panel.values[:, 0], [0, 2, 4, 6, 1, 3, 5, 7])
+
+
+def test_missing_values_are_interpolated_within_their_series():
+    frame = long(y=[None, 1.0, 2, np.inf, None, 5, 8, None])
+    panel, message = warning_of(frame, missing="interpolate")
+    assert message == (
+        "series 'a', row 1 (2024-01-01): 'y' is missing (4 missing or infinite values); "
+        "they are interpolated"
+    )
+    np.testing.assert_allclose(panel.values[:, 0], [2, 2, 5, 8, 1, 3, 5, 5])
+    panel, _ = warning_of(frame, missing="mask")
+    nan = np.nan
+    np.testing.assert_array_equal(panel.values[:, 0], [nan, 2, nan, 8, 1, nan, 5, nan])
+
+
+def test_ids_choose_series_and_their_order():
+    assert panel_from_table(long(), ids=["b"]).ids == ("b",)
+    assert panel_from_table(long(), ids=["b", "a"]).ids == ("b", "a")
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe"])
+@pytest.mark.parametrize("step", ["30min", "h", "D", "B", "W", "MS", "ME", "QS"])
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.from_pandas], ids=["pandas", "polars"])
+def test_series_in_a_zone_go_through_changes_of_the_clock(zone, step, make):
+    index = pd.date_range(
+        "2023-10-01", periods=600 if step in ("30min", "h") else 200, freq=step, tz=zone
+    )
+    if step == "30min":
+        index = pd.date_range("2024-03-28", periods=600, freq=step, tz=zone)
+    panel = panel_from_table(make(pd.DataFrame({"ds": index, "y": 1.0})))
+    assert panel.frequency.name == step
+    assert panel.zone == zone
+    assert panel.lengths[0] == len(index)
+    expected = (
+        index.tz_localize(None)
+        if panel.frequency.local
+        else index.tz_convert("UTC").tz_localize(None)
+    )
+    np.testing.assert_array_equal(panel.stamps(0), expected.to_numpy().astype("M8[us]"))
+
+
+def test_a_zone_can_be_given_for_times_without():
+    stamps = pd.date_range("2024-03-30", periods=3, freq="D", tz="Europe/Berlin")
+    texts = [stamp.isoformat() for stamp in stamps]
+    for ds in (texts, stamps.tz_localize(None), stamps.tz_convert("UTC")):
+        panel = panel_from_table(pd.DataFrame({"ds": ds, "y": 1.0}), zone="Europe/Berlin")
+        assert (panel.zone, panel.frequency.name) == ("Europe/Berlin", "D")
+        assert str(panel.first[0])[:16] == "2024-03-30T00:00"
+
+
+def test_future_values_lie_after_the_end_of_each_series():
+    days = np.arange("2024-01-01", "2024-01-08", dtype="M8[D]").astype("M8[us]")
+    frame = long(price=np.arange(8.0)).filter(
+        ~((pl.col("unique_id") == "b") & (pl.col("ds") > days[2]))
+    )
+    columns = Columns(future="price")
+    panel = panel_from_table(frame, columns)
+    ahead = pl.DataFrame(
+        {
+            "unique_id": ["b"] * 7 + ["a"] * 7 + ["other"] * 7,
+            "ds": np.tile(days, 3),
+            "price": range(21),
+        }
+    )
+    found = future_values(ahead, panel, columns, horizon=2)
+    np.testing.assert_array_equal(found[..., 0], [[11, 12], [3, 4]])
+    np.testing.assert_array_equal(
+        future_values(ahead.to_pandas(), panel, columns, horizon=2), found
+    )
+    shared = ahead.filter(pl.col("unique_id") == "b").drop("unique_id")
+    np.testing.assert_array_equal(
+        future_values(shared, panel, columns, horizon=2)[..., 0], [[4, 5], [3, 4]]
+    )
+
+    def error(table, horizon=2):
+        with pytest.raises(DataError) as caught:
+            future_values(table, panel, columns, horizon=horizon)
+        return str(caught.value)
+
+    assert error(ahead, 4) == (
+        "series 'a': no row for 2024-01-08, where 'price' must be known for a forecast"
+    )
+    assert error(ahead.filter(pl.col("unique_id") != "b")).startswith(
+        "series 'b': no row for 2024-01-04, where 'price' must be known for a forecast (2 such"
+    )
+    hole = ahead.with_columns(
+        price=pl.when(pl.int_range(21) == 12).then(None).otherwise(pl.col("price"))
+    )
+    assert error(hole) == (
+        "series 'a', row 13 (2024-01-06): 'price' is missing; a forecast needs it"
+    )
+    assert error(ahead.rename({"price": "prices"})).startswith(
+        "the table has no column 'price'; did you mean 'prices'?"
+    )
+    assert error(ahead.with_columns(ds=pl.int_range(21))) == (
+        "column 'ds': stamps of the series are times, these are numbers"
+    )
+
+
+def test_future_values_in_a_zone():
+    index = pd.date_range("2024-03-29", periods=6, freq="D", tz="Europe/Berlin")
+    frame = pd.DataFrame({"ds": index, "y": 1.0, "x": range(6)})
+    columns = Columns(future="x")
+    panel = panel_from_table(frame.head(3), columns)
+    for ahead in (
+        frame,
+        frame.assign(ds=index.tz_convert("UTC")),
+        frame.assign(ds=index.tz_localize(None)),
+    ):
+        np.testing.assert_array_equal(
+            future_values(ahead, panel, columns, horizon=3)[0, :, 0], [3, 4, 5]
+        )
+
+
+def test_a_hundred_thousand_series_in_one_pass():
+    number, length = 100_000, 20
+    frame = pl.DataFrame(
+        {
+            "unique_id": np.repeat(np.arange(number), length).astype(str),
+            "ds": np.tile(np.arange("2024-01-01", "2024-01-21", dtype="M8[D]"), number),
+            "y": np.arange(number * length, dtype=float),
+        }
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        panel = panel_from_table(frame)
+    assert len(panel) == number
+    assert panel.before(5).values.shape == (number * 15, 1)
+    assert panel.stamps_after(3).shape == (number, 3)
+    np.testing.assert_array_equal(panel.series(99_999)[:, 0], np.arange(1_999_980, 2_000_000))
+
+
+def test_a_series_of_a_million_points():
+    frame = pl.DataFrame({"ds": np.arange(10**6).astype("M8[m]").astype("M8[us]"), "y": 1.0})
+    panel = panel_from_table(frame.with_columns(ds=pl.col("ds").dt.replace_time_zone("UTC")))
+    assert panel.frequency.name == "min"
+    assert panel.stamps(0)[-1] == np.datetime64(10**6 - 1, "m")
