@@ -128,14 +128,12 @@ class Calibration:
             DataError: no row of the table is known at all steps.
         """
         calibrated = self.calibrate(forecast)
-        rows = self.scores[~np.isnan(self.scores).any(1)]
-        if not len(rows):
+        ranks = self._ranks
+        if not len(ranks):
             raise DataError("no held-out window is known at all steps: there are no paths")
-        order = np.lexsort((rng.random(rows.shape), rows), axis=0)  # equal scores in any order
-        ranks = np.argsort(order, axis=0)
         every = (n, *forecast.shape[:-1])
-        chosen = ranks[rng.integers(len(rows), size=every)]
-        p = (chosen + rng.random((*every, 1))) / len(rows)
+        chosen = ranks[rng.integers(len(ranks), size=every)]
+        p = (chosen + rng.random((*every, 1))) / len(ranks)
         return calibrated.quantile(np.clip(p, 1e-12, 1 - 1e-12))
 
     def p_values(self, forecast: Distribution, y: ArrayLike) -> Array:
@@ -170,6 +168,13 @@ class Calibration:
     def from_network(self, z: Array) -> Array:
         """The inverse of `to_network`."""
         return self._map(z, inverse=True)
+
+    @cached_property
+    def _ranks(self) -> NDArray[np.int64]:
+        """Of the rows known at all steps, their ranks from 0 at each; equal scores in any order."""
+        rows = self.scores[~np.isnan(self.scores).any(1)]
+        ties = np.random.default_rng(0).random(rows.shape)
+        return np.argsort(np.lexsort((ties, rows), axis=0), axis=0)
 
     @cached_property
     def _knots(self) -> list[tuple[Array, Array, float]]:
