@@ -250,7 +250,7 @@ class LoadedForecaster:
         rng = np.random.default_rng(seed)
         width = self.description.window
         whole = prepare(panel, self.codec, 0)
-        spaces = (whole.log, whole.spread)
+        spaces = (whole.log, whole.spread, whole.size)
         many = panel.tail(width).select(np.tile(np.arange(len(panel)), n_paths))
         spaces = tuple(np.tile(part, (n_paths, 1)) for part in spaces)
         told = None if ahead is None else np.tile(ahead, (n_paths, 1, 1))
