@@ -218,8 +218,8 @@ def test_a_table_may_have_a_series_in_each_row():
             },
             (
                 "series 'a': no row for 2024-01-04, between row 5 (2024-01-03) and row 7 "
-                "(2024-01-06), with frequency D (4 missing stamps); add them, or choose missing=interpolate or "
-                "missing=mask"
+                "(2024-01-06), with frequency D (4 missing stamps); add them, or choose "
+                "missing=interpolate or missing=mask"
             ),
         ),
         (

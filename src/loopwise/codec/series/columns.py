@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -73,12 +74,14 @@ def open_frame(table: Any) -> "nw.DataFrame[Any]":
 
     Raises:
         DataError: it is none, or has no rows.
-        MissingExtraError: narwhals is not installed.
+        MissingExtraError: narwhals or polars is not installed.
     """
     try:
         import narwhals as nw
+
+        import_module("polars")  # what reads columns further down needs it
     except ModuleNotFoundError as error:
-        raise missing_extra(error, "reading tables") from error
+        raise missing_extra(error, "Reading tables") from error
     try:
         frame: Any = nw.from_native(_without_index(table))
     except TypeError:

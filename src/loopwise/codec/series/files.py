@@ -41,7 +41,7 @@ def read_table(path: str | os.PathLike[str]) -> "nw.DataFrame[Any]":
         import narwhals as nw
         import polars as pl
     except ModuleNotFoundError as error:
-        raise missing_extra(error, "reading tables") from error
+        raise missing_extra(error, "Reading tables") from error
     if os.path.isdir(path):
         raise DataError(f"{os.fspath(path)}: is a folder; give one file, CSV or Parquet")
     (source, *others) = read_sources([path])

@@ -1,0 +1,44 @@
+import io
+
+import numpy as np
+import pytest
+
+from loopwise.codec.series.frequency import Frequency
+from loopwise.codec.series.samples import SAMPLES, sample, sea_temperature, sunspots
+from loopwise.codec.series.table import panel_from_table
+from loopwise.errors import ConfigError
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_a_sample_is_one_series_without_gaps(name):
+    known = sample(name)
+    assert Frequency.infer(known.stamps) == known.frequency
+    assert np.isfinite(known.values).all()
+    panel = known.panel()
+    np.testing.assert_array_equal(panel.stamps(0), known.stamps)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_its_file_says_the_same(name):
+    import polars as pl
+
+    panel = panel_from_table(pl.read_csv(io.StringIO(sample(name).csv)))
+    np.testing.assert_array_equal(panel.values, sample(name).panel().values)
+    np.testing.assert_array_equal(panel.first, sample(name).panel().first)
+
+
+def test_they_are_what_they_are_known_for():
+    spots = sunspots()
+    assert len(spots.values) == 309
+    assert spots.values[spots.stamps == np.datetime64("1957-01-01")] == 190.2  # the highest
+    assert spots.values.max() == 190.2
+    water = sea_temperature()
+    assert len(water.values) == 732
+    means = water.values.reshape(61, 12).mean(axis=0)
+    assert means.argmax() == 2  # March is the end of summer there
+    assert 19 < means.min() < means.max() < 28
+
+
+def test_an_unknown_sample_is_refused():
+    with pytest.raises(ConfigError, match=r"no sample 'sunspot'; known are .* did you mean 'sunsp"):
+        sample("sunspot")
