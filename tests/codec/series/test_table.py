@@ -96,6 +96,33 @@ def test_stamps_may_be_dates_periods_strings_or_numbers():
         np.testing.assert_array_equal(panel.first, [1, 1])
 
 
+def test_indexes_of_pandas_become_columns():
+    frame = long().to_pandas()
+    one = frame[frame.unique_id == "a"].drop(columns="unique_id").set_index("ds")
+    for table in (
+        one,
+        one.rename_axis(None),
+        one.y,
+        one.set_index(one.index.to_period("D")),
+        frame.set_index(["unique_id", "ds"], drop=False),
+    ):
+        assert panel_from_table(table).frequency.name == "D"
+
+
+def test_numbers_of_pandas_that_may_be_missing():
+    frame = pd.DataFrame({"ds": pd.Series([1, 2, 3], dtype="Int64"), "y": [1.0, 2, 3]})
+    for y in (
+        pd.Series([1, None, 3], dtype="Int64"),
+        pd.Series([1, None, 3], dtype="double[pyarrow]"),
+        pd.Series([1, None, 3], dtype=object),
+        pd.Series(["1", "NA", "3"]),
+    ):
+        panel, _ = warning_of(frame.assign(y=y), missing="mask")
+        np.testing.assert_array_equal(panel.values[:, 0], [1, np.nan, 3])
+    objects = frame.assign(ds=pd.Series([1, 2, 3], dtype=object))
+    assert panel_from_table(objects).frequency.name == "1"
+
+
 def test_one_series_needs_no_column_of_ids():
     frame = long().filter(pl.col("unique_id") == "a").drop("unique_id")
     assert panel_from_table(frame).ids == ("y",)
@@ -337,6 +364,10 @@ def test_columns_that_cannot_be_are_refused():
         Columns(past="y")
     with pytest.raises(DataError, match="no target column is named"):
         Columns(target=())
+    with pytest.raises(DataError, match="None is no name of a column; names are strings"):
+        Columns(id=None)
+    with pytest.raises(DataError, match="1 is no name of a column; names are strings"):
+        Columns(target=1)
 
 
 @pytest.mark.parametrize(
@@ -344,6 +375,16 @@ def test_columns_that_cannot_be_are_refused():
     [
         (long().clear(), {}, "the table has no rows"),
         ([1, 2], {}, "list is not a table; allowed are data frames of pandas, polars"),
+        (
+            "t.csv",
+            {},
+            (
+                "str is not a table; allowed are data frames of pandas, polars and others "
+                "that narwhals knows; for a file, give what read_table reads"
+            ),
+        ),
+        (long().to_pandas()[["ds", "y", "y"]], {}, "two columns of the table are named 'y'"),
+        (long(), {"ids": []}, "ids is empty; name one series at least, or give None for all"),
         (long(), {"missing": "drop"}, "missing='drop'; allowed are error, interpolate and mask"),
         (long(), {"layout": "tall"}, "layout='tall'; allowed are long, wide and rows"),
         (long(), {"ids": ["a", "c"]}, "there is no series 'c' in the table"),
@@ -389,7 +430,7 @@ def test_gaps_are_filled_with_a_warning():
     panel, message = warning_of(frame, missing="mask")
     assert message == (
         "series 'a': no row for 2024-01-03, between row 3 (2024-01-02) and row 5 (2024-01-04), "
-        "with frequency D (2 missing stamps); they are left out of training"
+        "with frequency D (2 missing stamps); left out of training"
     )
     np.testing.assert_array_equal(panel.values[:, 0], [0, 2, np.nan, 6, 1, np.nan, 5, 7])
     panel, _ = warning_of(frame, missing="interpolate")
@@ -401,7 +442,7 @@ def test_missing_values_are_interpolated_within_their_series():
     panel, message = warning_of(frame, missing="interpolate")
     assert message == (
         "series 'a', row 1 (2024-01-01): 'y' is missing (4 missing or infinite values); "
-        "they are interpolated"
+        "interpolated"
     )
     np.testing.assert_allclose(panel.values[:, 0], [2, 2, 5, 8, 1, 3, 5, 5])
     panel, _ = warning_of(frame, missing="mask")
@@ -410,6 +451,7 @@ def test_missing_values_are_interpolated_within_their_series():
 
 
 def test_ids_choose_series_and_their_order():
+    assert panel_from_table(long(unique_id=[7, 5] * 4), ids=["5", 7]).ids == (5, 7)
     assert panel_from_table(long(), ids=["b"]).ids == ("b",)
     assert panel_from_table(long(), ids=["b", "a"]).ids == ("b", "a")
 
@@ -433,6 +475,15 @@ def test_series_in_a_zone_go_through_changes_of_the_clock(zone, step, make):
         else index.tz_convert("UTC").tz_localize(None)
     )
     np.testing.assert_array_equal(panel.stamps(0), expected.to_numpy().astype("M8[us]"))
+
+
+def test_an_hour_shown_twice_without_its_offset_is_told():
+    stamps = pd.date_range("2024-10-26", periods=60, freq="h", tz="Europe/Berlin")
+    frame = pd.DataFrame({"unique_id": "a", "ds": stamps.tz_localize(None), "y": 1.0})
+    assert error_of(frame) == (
+        "series 'a', row 27: 2024-10-27 02:00 comes again in row 28; a series has each stamp once"
+        "; where a clock was set back, give times with their offset"
+    )
 
 
 def test_a_zone_can_be_given_for_times_without():

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,14 +53,28 @@ class Columns:
 
     def __post_init__(self):
         for name in ("target", "static", "past", "future"):
-            given = getattr(self, name)
-            names = (given,) if isinstance(given, str) else tuple(given)
+            given: Any = getattr(self, name)
+            names = (
+                tuple(given)
+                if isinstance(given, Iterable) and not isinstance(given, str)
+                else (given,)
+            )
             object.__setattr__(self, name, names)
         if not self.target:
             raise DataError("no target column is named; at least one is needed")
-        names = [self.id, self.time, *self.target, *self.static, *self.past, *self.future]
-        names += [self.weight] if self.weight else []
-        twice = sorted({name for name in names if names.count(name) > 1})
+        used: list[Any] = [
+            self.id,
+            self.time,
+            *self.target,
+            *self.static,
+            *self.past,
+            *self.future,
+        ]
+        used += [] if self.weight is None else [self.weight]
+        for name in used:
+            if not isinstance(name, str):
+                raise DataError(f"{name!r} is no name of a column; names are strings")
+        twice = sorted({name for name in used if used.count(name) > 1})
         if twice:
             raise DataError(f"column {twice[0]!r} is named for two things; each has its own")
 
@@ -85,10 +100,15 @@ def open_frame(table: Any) -> "nw.DataFrame[Any]":
     try:
         frame: Any = nw.from_native(_without_index(table))
     except TypeError:
+        hint = "; for a file, give what read_table reads" if isinstance(table, str | Path) else ""
         raise DataError(
             f"{type(table).__name__} is not a table; allowed are data frames of pandas, polars "
-            f"and others that narwhals knows"
+            f"and others that narwhals knows{hint}"
         ) from None
+    except nw.exceptions.DuplicateError:
+        names = [str(name) for name in table.columns]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DataError(f"two columns of the table are named {twice!r}") from None
     if isinstance(frame, nw.LazyFrame):
         frame = frame.collect()
     if not len(frame):
@@ -101,14 +121,14 @@ def _without_index(table: Any) -> Any:
         return table
     if table.ndim == 1:
         table = table.to_frame(table.name or "y")
-    plain = type(table.index).__name__ == "RangeIndex" or (
-        table.index.nlevels == 1 and table.index.name is None and table.index.dtype.kind != "M"
-    )
-    if plain:
-        return table
-    if table.index.nlevels == 1 and table.index.name is None:
+    if type(table.index).__name__ == "MultiIndex" or table.index.name is not None:
+        kept = [level for level in table.index.names if level not in table.columns]
+        dropped = [level for level in table.index.names if level in table.columns]
+        table = table.reset_index(level=dropped, drop=True) if dropped else table
+        return table.reset_index() if kept else table
+    if type(table.index).__name__ in ("DatetimeIndex", "PeriodIndex"):
         return table.reset_index(names="ds")
-    return table.reset_index()
+    return table
 
 
 def require_columns(frame: "nw.DataFrame[Any]", names: Iterable[str]) -> None:
@@ -260,14 +280,13 @@ def _of_objects(column: "nw.Series[Any]") -> tuple[Stamps, str | None]:
                 f"column {column.name!r}, row {k + 1}: stamp {each!r} is of another kind than "
                 f"{entries[0]!r} in row 1; all must be of one"
             )
-    try:
-        if entries[0].tzinfo is not None:
-            raise DataError(
-                f"column {column.name!r} holds Python objects with time zones; make it a column "
-                f"of times, as with pandas.to_datetime(..., utc=True)"
-            )
-    except AttributeError:
-        pass
+    if kind is int:
+        return np.array(entries, np.int64), None
+    if getattr(entries[0], "tzinfo", None) is not None:
+        raise DataError(
+            f"column {column.name!r} holds Python objects with time zones; make it a column "
+            f"of times, as with pandas.to_datetime(..., utc=True)"
+        )
     try:
         return np.array(entries, "datetime64[us]"), None
     except (TypeError, ValueError):

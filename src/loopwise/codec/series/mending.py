@@ -42,7 +42,9 @@ def in_order(points: Points) -> Points:
     )
     if len(twice):
         k = int(twice[0])
-        hint = "; several series need an id column" if len(points.ids) == 1 else ""
+        hint = "; several series need an id column" if points.ids[0] in points.names else ""
+        if points.zone is None and stamp_text(points.stamps[k]).endswith(":00"):
+            hint += "; where a clock was set back, give times with their offset"
         raise DataError(
             f"{points.where(k)}: {stamp_text(points.stamps[k])} comes again in row "
             f"{points.rows[k + 1]}{_more(len(twice), 'such stamps')}; "
@@ -108,7 +110,7 @@ def without_gaps(
     return numbers, offsets, rows
 
 
-_DONE = {"interpolate": "they are interpolated", "mask": "they are left out of training"}
+_DONE = {"interpolate": "interpolated", "mask": "left out of training"}
 
 
 def without_missing(

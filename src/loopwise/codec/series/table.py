@@ -54,7 +54,8 @@ def panel_from_table(
             series; ``"rows"``, a row for each series, its id and then its values, numbered from 1
             and ended by empty cells. The last two have no covariates, and a series begins and ends
             with its first and last value.
-        ids: the series to take, in this order; without, all, as they first come in the table.
+        ids: the series to take, in this order, numbers also as texts; without, all, as they first
+            come in the table.
         minimum: the fewest points that a series may have.
         zone: the time zone of the stamps; those without a zone are what its clocks show, others are
             moved to it.
@@ -107,7 +108,7 @@ def panel_from_table(
         **statics,
     )
     if ids is not None:
-        panel = panel.select([_find(panel, each) for each in ids])
+        panel = panel.select(_places(panel, ids))
     _require_length(panel, minimum)
     if like is not None:
         panel.require_like(like)
@@ -158,14 +159,17 @@ def _days_or_longer(points: Points) -> bool:
     return bool(len(steps)) and float(np.median(steps)) >= _NEARLY_A_DAY
 
 
-def _find(panel: Panel, name: str | int) -> int:
-    try:
-        return panel.ids.index(name)
-    except ValueError:
-        known = [str(each) for each in panel.ids]
-        raise DataError(
-            f"there is no series {name!r} in the table{nearest(str(name), known)}"
-        ) from None
+def _places(panel: Panel, ids: Sequence[str | int]) -> list[int]:
+    """Where the series of these names are."""
+    if not len(ids):
+        raise DataError("ids is empty; name one series at least, or give None for all")
+    place = {str(name): i for i, name in enumerate(panel.ids)}
+    for name in ids:
+        if str(name) not in place:
+            raise DataError(
+                f"there is no series {name!r} in the table{nearest(str(name), list(place))}"
+            )
+    return [place[str(name)] for name in ids]
 
 
 def _require_length(panel: Panel, minimum: int) -> None:
