@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _PARQUET = b"PAR1"
 _SEPARATORS = ",;\t"
+_SNIFFED = 100  # rows that rule out most columns that are no numbers
 
 
 def read_table(path: str | os.PathLike[str]) -> "nw.DataFrame[Any]":
@@ -95,12 +96,16 @@ def _typed(column: "pl.Series") -> "pl.Series":
     import polars as pl
 
     missing = column.null_count()
-    if missing == len(column) or column.str.contains(r"^[+-]?0\d").any():
+    if missing == len(column):
         return column
+    head = column.head(_SNIFFED)
     for kind in (pl.Int64, pl.Float64):
+        if head.cast(kind, strict=False).null_count() > head.null_count():
+            continue
         numbers = column.cast(kind, strict=False)
         if numbers.null_count() == missing:
-            return numbers
+            zeros = column.filter(column.str.starts_with("0"))
+            return column if zeros.str.contains(r"^0\d").any() else numbers
     return column
 
 

@@ -24,7 +24,8 @@ def in_order(points: Points) -> Points:
     Raises:
         DataError: a series has a stamp twice.
     """
-    points = _by(points, np.argsort(points.codes, kind="stable"))
+    if (np.diff(points.codes) < 0).any():
+        points = _by(points, np.argsort(points.codes, kind="stable"))
     same = points.codes[1:] == points.codes[:-1]
     back = np.flatnonzero(same & (points.stamps[1:] < points.stamps[:-1]))
     if len(back):
