@@ -536,6 +536,14 @@ def test_future_values_lie_after_the_end_of_each_series():
     assert error(hole) == (
         "series 'a', row 13 (2024-01-06): 'price' is missing; a forecast needs it"
     )
+    assert error(pl.concat([ahead, ahead[8:9]])) == (
+        "series 'a', row 9: 2024-01-02 comes again in row 22; covariates have each stamp once"
+    )
+    assert error(pl.concat([shared, shared[:1]])) == (
+        "row 1: 2024-01-01 comes again in row 8; covariates have each stamp once"
+    )
+    plain = panel_from_table(frame)
+    assert future_values(None, plain, columns, horizon=2).shape == (2, 2, 0)
     assert error(ahead.rename({"price": "prices"})).startswith(
         "the table has no column 'price'; did you mean 'prices'?"
     )

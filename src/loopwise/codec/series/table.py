@@ -200,17 +200,19 @@ def future_values(
         float64 [N, horizon, F], in the order of `Panel.future_names`.
 
     Raises:
-        DataError: a column, a row or a value is missing, or a value is infinite; names covariate,
-            series and stamp.
+        DataError: a column, a row or a value is missing, a value is infinite, or a series has a
+            stamp twice; names covariate, series and stamp.
         MissingExtraError: narwhals or polars is not installed.
     """
+    if not panel.future_names:
+        return np.empty((len(panel), horizon, 0))
     columns = columns or Columns()
     table = open_frame(frame)
     require_columns(table, (columns.time, *panel.future_names))
     stamps = _stamps_like(table, columns, panel)
     wanted = panel.stamps_after(horizon)
     series = _series_like(table, columns, panel)
-    rows = _rows_of(series, stamps, wanted, len(panel))
+    rows = _rows_of(series, stamps, wanted, panel.ids)
     if (rows < 0).any():
         i, k = (int(place[0]) for place in np.nonzero(rows < 0))
         lost = int((rows < 0).sum())
@@ -220,7 +222,7 @@ def future_values(
             f"{panel.future_names[0]!r} must be known for a forecast{more}"
         )
     found = [numbers(table[name])[rows] for name in panel.future_names]
-    result = np.stack(found, axis=-1) if found else np.empty((*rows.shape, 0))
+    result = np.stack(found, axis=-1)
     if not np.isfinite(result).all():
         i, k, f = (int(place[0]) for place in np.nonzero(~np.isfinite(result)))
         kind = "missing" if np.isnan(result[i, k, f]) else "infinite"
@@ -255,7 +257,9 @@ def _series_like(table: "nw.DataFrame[Any]", columns: Columns, panel: Panel) -> 
     return np.array([place.get(name, -1) for name in ids], np.int64)[codes]
 
 
-def _rows_of(series: Integers | None, stamps: Stamps, wanted: Stamps, number: int) -> Integers:
+def _rows_of(
+    series: Integers | None, stamps: Stamps, wanted: Stamps, ids: tuple[str | int, ...]
+) -> Integers:
     """The row of a table for each of the wanted stamps [N, h], or -1."""
     ticks, sought = stamps.astype(np.int64), wanted.astype(np.int64)
     different = np.unique(ticks)
@@ -264,9 +268,18 @@ def _rows_of(series: Integers | None, stamps: Stamps, wanted: Stamps, number: in
     there = different[place] == sought
     owner = np.zeros(len(ticks), np.int64) if series is None else series
     row_key = owner * len(different) + np.searchsorted(different, ticks)
-    sought_owner = np.arange(number)[:, None] if series is not None else 0
+    sought_owner = np.arange(len(ids))[:, None] if series is not None else 0
     key = sought_owner * len(different) + place
     order = np.argsort(row_key, kind="stable")
-    found = np.minimum(np.searchsorted(row_key[order], key), len(order) - 1)
+    ordered = row_key[order]
+    twice = np.flatnonzero((ordered[1:] == ordered[:-1]) & (ordered[1:] >= 0))
+    if len(twice):
+        row, again = order[twice[0]], order[twice[0] + 1]
+        of = "" if series is None else f"series {ids[series[row]]!r}, "
+        raise DataError(
+            f"{of}row {row + 1}: {stamp_text(stamps[row])} comes again in row {again + 1}; "
+            f"covariates have each stamp once"
+        )
+    found = np.minimum(np.searchsorted(ordered, key), len(order) - 1)
     rows = order[found]
     return np.where(there & (row_key[rows] == key), rows, -1)
