@@ -453,6 +453,12 @@ def test_missing_values_are_interpolated_within_their_series():
 def test_ids_choose_series_and_their_order():
     assert panel_from_table(long(unique_id=[7, 5] * 4), ids=["5", 7]).ids == (5, 7)
     assert panel_from_table(long(), ids=["b"]).ids == ("b",)
+    frame = long(y=[None, 1.0] * 4, size=[1, 2] * 4, kind=["u", "v"] * 4, w=[1, 3] * 4)
+    columns = Columns(static=["size", "kind"], weight="w")
+    one = panel_from_table(frame, columns, ids=["b"])  # what is wrong with others does not matter
+    assert (one.static[0, 0], one.categories[0, 0], one.weights[0]) == (2, 2, 3)
+    np.testing.assert_array_equal(one.values[:, 0], [1, 1, 1, 1])
+    assert error_of(long(), ids=["b", "b"]) == "series 'b' is named twice; ids takes each once"
     assert panel_from_table(long(), ids=["b", "a"]).ids == ("b", "a")
 
 

@@ -1,5 +1,6 @@
 """Tables into panels: data frames of pandas, polars and others, in three layouts."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -86,6 +87,9 @@ def panel_from_table(
         if layout == "long"
         else {}
     )
+    if ids is not None:
+        chosen = _places(points.ids, ids)
+        points, statics = _only(points, chosen), _only_statics(statics, chosen)
     points = in_order(points)
     wanted = like.frequency if like and frequency is None else frequency
     points, step = _on_grid(points, wanted)
@@ -101,14 +105,12 @@ def panel_from_table(
         frequency=step,
         targets=points.names[:targets],
         past=np.ascontiguousarray(values[:, targets:past]),
-        past_names=columns.past if isinstance(columns.past, tuple) else tuple(columns.past),
+        past_names=tuple(columns.past),
         future=np.ascontiguousarray(values[:, past:]),
         future_names=tuple(columns.future),
         zone=points.zone,
         **statics,
     )
-    if ids is not None:
-        panel = panel.select(_places(panel, ids))
     _require_length(panel, minimum)
     if like is not None:
         panel.require_like(like)
@@ -159,17 +161,43 @@ def _days_or_longer(points: Points) -> bool:
     return bool(len(steps)) and float(np.median(steps)) >= _NEARLY_A_DAY
 
 
-def _places(panel: Panel, ids: Sequence[str | int]) -> list[int]:
-    """Where the series of these names are."""
+def _places(known: tuple[str | int, ...], ids: Sequence[str | int]) -> Integers:
+    """Where the series of these names are among the known ones."""
     if not len(ids):
         raise DataError("ids is empty; name one series at least, or give None for all")
-    place = {str(name): i for i, name in enumerate(panel.ids)}
+    place = {str(name): i for i, name in enumerate(known)}
+    twice = [name for name, count in Counter(map(str, ids)).items() if count > 1]
+    if twice:
+        raise DataError(f"series {twice[0]!r} is named twice; ids takes each once")
     for name in ids:
         if str(name) not in place:
             raise DataError(
                 f"there is no series {name!r} in the table{nearest(str(name), list(place))}"
             )
-    return [place[str(name)] for name in ids]
+    return np.array([place[str(name)] for name in ids])
+
+
+def _only(points: Points, chosen: Integers) -> Points:
+    """The points of some series, in the order of these."""
+    code = np.full(len(points.ids), -1)
+    code[chosen] = np.arange(len(chosen))
+    codes = code[points.codes]
+    kept = codes >= 0
+    return replace(
+        points,
+        ids=tuple(points.ids[i] for i in chosen),
+        codes=codes[kept],
+        stamps=points.stamps[kept],
+        rows=points.rows[kept],
+        numbers=points.numbers[kept],
+    )
+
+
+def _only_statics(statics: dict[str, Any], chosen: Integers) -> dict[str, Any]:
+    return {
+        name: value[chosen] if isinstance(value, np.ndarray) else value
+        for name, value in statics.items()
+    }
 
 
 def _require_length(panel: Panel, minimum: int) -> None:
