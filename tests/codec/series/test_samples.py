@@ -1,12 +1,11 @@
-import io
-
 import numpy as np
 import pytest
 
+from loopwise.codec.series.files import read_table
 from loopwise.codec.series.frequency import Frequency
 from loopwise.codec.series.samples import SAMPLES, sample, sea_temperature, sunspots
 from loopwise.codec.series.table import panel_from_table
-from loopwise.errors import ConfigError
+from loopwise.errors import ConfigError, DataError
 
 
 @pytest.mark.parametrize("name", SAMPLES)
@@ -19,10 +18,9 @@ def test_a_sample_is_one_series_without_gaps(name):
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_its_file_says_the_same(name):
-    import polars as pl
-
-    panel = panel_from_table(pl.read_csv(io.StringIO(sample(name).csv)))
+def test_its_file_says_the_same(name, tmp_path):
+    sample(name).write(tmp_path / "sample.csv")
+    panel = panel_from_table(read_table(tmp_path / "sample.csv"))
     np.testing.assert_array_equal(panel.values, sample(name).panel().values)
     np.testing.assert_array_equal(panel.first, sample(name).panel().first)
 
@@ -42,3 +40,8 @@ def test_they_are_what_they_are_known_for():
 def test_an_unknown_sample_is_refused():
     with pytest.raises(ConfigError, match=r"no sample 'sunspot'; known are .* did you mean 'sunsp"):
         sample("sunspot")
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"sample.csv: cannot be written \(No such file"):
+        sunspots().write(tmp_path / "no" / "sample.csv")

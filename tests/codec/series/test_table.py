@@ -1,4 +1,4 @@
-import warnings
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -582,9 +582,13 @@ def test_a_hundred_thousand_series_in_one_pass():
             "y": np.arange(number * length, dtype=float),
         }
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    tracemalloc.start()
+    try:
         panel = panel_from_table(frame)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 16 * panel.values.nbytes
     assert len(panel) == number
     assert panel.before(5).values.shape == (number * 15, 1)
     assert panel.stamps_after(3).shape == (number, 3)
