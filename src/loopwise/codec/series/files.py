@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loopwise.codec.corpus import Source, read_sources
-from loopwise.codec.series.columns import open_frame, times
+from loopwise.codec.series.columns import open_frame
+from loopwise.codec.series.times import times
 from loopwise.errors import DataError, missing_extra
 from loopwise.files import write_atomically
 

@@ -7,15 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from loopwise.codec.series.columns import (
-    Columns,
-    as_strings,
-    is_text,
-    numbers,
-    require_columns,
-    times,
-)
+from loopwise.codec.series.columns import Columns, as_strings, is_text, numbers, require_columns
 from loopwise.codec.series.stamps import Stamps
+from loopwise.codec.series.times import times
 from loopwise.errors import DataError
 
 if TYPE_CHECKING:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from loopwise.codec.series.columns import Columns, numbers, open_frame, require_columns, times
+from loopwise.codec.series.columns import Columns, numbers, open_frame, require_columns
 from loopwise.codec.series.frequency import Frequency
 from loopwise.codec.series.layouts import Layout, Points, read_points, series_of
 from loopwise.codec.series.mending import Missing, in_order, without_gaps, without_missing
 from loopwise.codec.series.panel import Floats, Integers, Panel, Schema, offsets_of
 from loopwise.codec.series.stamps import Stamps, stamp_text
 from loopwise.codec.series.statics import read_statics
+from loopwise.codec.series.times import times
 from loopwise.codec.series.zones import to_local, to_utc
 from loopwise.config import nearest
 from loopwise.errors import DataError
