@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ from loopwise.codec.series.mending import Missing
 from loopwise.codec.series.output import TableKind, forecast_table
 from loopwise.codec.series.panel import Panel
 from loopwise.codec.series.table import future_values, panel_from_table
-from loopwise.codec.series.windows import Prepared, Space, Windows, cut, prepare
+from loopwise.codec.series.windows import Prepared, Space, Spaces, Windows, cut, prepare, spaces_at
 from loopwise.errors import BundleError, ConfigError, DataError
 from loopwise.runtime.bundle import Bundle, write_bundle
 from loopwise.runtime.description import ForecasterDescription, OutputDescription, parse_as
@@ -99,10 +100,11 @@ class LoadedForecaster:
             DataError: as there.
         """
         codec = self.codec
+        columns = replace(codec.columns, weight=None)  # which matters in training alone
         panel = panel_from_table(
-            frame, codec.columns, missing=missing, layout=layout, like=codec.schema
+            frame, columns, missing=missing, layout=layout, like=codec.schema
         )
-        return Table(panel, TableKind.of(frame, codec.columns, layout), layout)
+        return Table(panel, TableKind.of(frame, columns, layout), layout)
 
     def predict(
         self,
@@ -138,6 +140,21 @@ class LoadedForecaster:
             DataError: a table that the model cannot read, or covariates that are not known.
         """
         table = self.read(frame, layout=layout, missing=missing)
+        return self.predict_table(
+            table, h, future=future, level=level, quantiles=quantiles, point=point
+        )
+
+    def predict_table(
+        self,
+        table: Table,
+        h: int | None = None,
+        *,
+        future: Any = None,
+        level: Sequence[float] = (),
+        quantiles: Sequence[float] = (),
+        point: str = "median",
+    ) -> Any:
+        """As `predict`, of a table that has been read."""
         forecasts = self.forecast(table.panel, h, self.ahead(table.panel, h, future))
         columns = forecasts.columns(self.codec, level=level, quantiles=quantiles, point=point)
         steps = forecasts.steps
@@ -171,6 +188,15 @@ class LoadedForecaster:
             ConfigError, DataError: as `predict`.
         """
         table = self.read(frame, layout=layout, missing=missing)
+        return self.simulate_table(table, n_paths, h, future=future, seed=seed)
+
+    def simulate_table(
+        self, table: Table, n_paths: int = 100, h: int | None = None, *, future: Any = None,
+        seed: int = 0,
+    ) -> Any:
+        """As `simulate`, of a table that has been read."""
+        if not is_integer(n_paths) or n_paths < 1:
+            raise ConfigError(f"n_paths={n_paths!r}: must be a whole number from 1")
         steps = self.require_steps(h)
         paths = self.paths(
             table.panel, n_paths, steps, self.ahead(table.panel, steps, future), seed
@@ -243,6 +269,23 @@ class LoadedForecaster:
         parts = list(self._chunks(prepared, rows, places))
         return Forecasts(parts, self.calibration, self.horizon, None, prepared.per_series)
 
+    def forecast_within(self, panel: Panel, series: Integers, ends: Integers) -> "Forecasts":
+        """Forecast the horizon after any places within series, each from what came before it.
+
+        As `forecast` of the beginnings of the series, but many places of one share its points.
+
+        Args:
+            panel: the series. What they know ahead is that of their own points after a place.
+            series: which of them each place is in, [B].
+            ends: how many points come before each place, [B], at least 1.
+        """
+        prepared = prepare(panel, self.codec, 0)
+        each = prepared.per_series
+        spaces = spaces_at(panel, self.codec, series, ends)
+        rows = (series[:, None] * each + np.arange(each)).ravel()
+        parts = list(self._chunks(prepared, rows, np.repeat(ends, each), spaces))
+        return Forecasts(parts, self.calibration, self.horizon, None, each)
+
     def paths(
         self, panel: Panel, n_paths: int, h: int, ahead: Floats | None, seed: int
     ) -> Floats:
@@ -250,9 +293,9 @@ class LoadedForecaster:
         rng = np.random.default_rng(seed)
         width = self.description.window
         whole = prepare(panel, self.codec, 0)
-        spaces = (whole.log, whole.spread)
+        spaces = Spaces(whole.log, whole.spread)
         many = panel.tail(width).select(np.tile(np.arange(len(panel)), n_paths))
-        spaces = tuple(np.tile(part, (n_paths, 1)) for part in spaces)
+        spaces = Spaces(*(np.tile(part, (n_paths, 1)) for part in spaces))
         told = None if ahead is None else np.tile(ahead, (n_paths, 1, 1))
         found: list[Floats] = []
         done = 0
@@ -272,7 +315,7 @@ class LoadedForecaster:
         self,
         panel: Panel,
         ahead: Floats | None,
-        spaces: tuple[Any, ...],
+        spaces: Spaces,
         rng: np.random.Generator,
     ) -> Floats:
         """One path of each series over the horizon, [N, h, targets]."""
@@ -296,11 +339,16 @@ class LoadedForecaster:
         """Covariates known ahead over the whole horizon; where not given they count as means."""
         return None if ahead is None else _padded(ahead, self.horizon)
 
-    def _chunks(self, prepared: Prepared, rows: Integers, ends: Integers) -> Iterator[Forecast]:
+    def _chunks(
+        self, prepared: Prepared, rows: Integers, ends: Integers, spaces: Spaces | None = None
+    ) -> Iterator[Forecast]:
         d = self.description
         for begin in range(0, len(rows), ROWS):
             part = slice(begin, begin + ROWS)
-            windows, space = cut(prepared, rows[part], ends[part], d.window, d.horizon, d.patch)
+            own = None if spaces is None else Spaces(*(each[part] for each in spaces))
+            windows, space = cut(
+                prepared, rows[part], ends[part], d.window, d.horizon, d.patch, own
+            )
             yield self.read_windows(windows, space)
 
     def read_windows(self, windows: Windows, space: Space) -> Forecast:
