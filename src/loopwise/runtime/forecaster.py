@@ -507,7 +507,8 @@ def _calibration(scores: Any, d: ForecasterDescription) -> Calibration | None:
 def _by_series(values: Floats, per_series: int) -> Floats:
     """[R, C, h, ...] of rows as [N, h, targets, ...] of series; one of R / N and C is 1."""
     targets = per_series * values.shape[1]
-    return np.moveaxis(values.reshape(-1, targets, *values.shape[2:]), 1, 2)
+    number = len(values) // per_series  # not -1, which is ambiguous where there are no levels
+    return np.moveaxis(values.reshape(number, targets, *values.shape[2:]), 1, 2)
 
 
 def _padded(ahead: Floats, steps: int) -> Floats:
