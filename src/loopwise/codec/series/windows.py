@@ -33,6 +33,9 @@ class Windows(NamedTuple):
     """[B, L, C] in the window's space; 0 where nothing is known"""
     known: Any
     """[B, L, C], 1 or 0"""
+    size: Any
+    """[B, C], how large the standard deviation of the series is, as a logarithm: that of
+    logarithms as it is, else its share of the mean's size"""
     past: Any
     """[B, L, covariates known up to now]"""
     future: Any
@@ -79,6 +82,8 @@ class Spaces(NamedTuple):
     """[..., C], whether values are forecast by their logarithms"""
     spread: Floats
     """[..., C], their standard deviation, then"""
+    size: Array
+    """[..., C], see `Windows`"""
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,7 @@ class Prepared:
         values: [total, C of the panel].
         log: which rows are forecast by their logarithms, [R, C of the network].
         spread: their standard deviations, then, [R, C of the network].
+        size: see `Windows`, [R, C of the network].
         past: [total, P].
         future: covariates known ahead of all series, each with `beyond` points more than it has,
             [total + N * beyond, F].
@@ -105,6 +111,7 @@ class Prepared:
     values: Floats
     log: NDArray[np.bool_]
     spread: Floats
+    size: Array
     past: Array
     future: Array
     beyond: int
@@ -142,7 +149,7 @@ def prepare(
     lengths = panel.lengths
     if spaces is None:
         spaces = _spaces(panel, codec, lengths if until is None else np.minimum(until, lengths))
-    log, spread = spaces
+    log, spread, size = spaces
     future = np.empty((len(panel.values) + len(panel) * beyond, codec.ahead), np.float32)
     if codec.ahead:
         inside = np.ones(len(future), bool)
@@ -161,6 +168,7 @@ def prepare(
         panel.values,
         log,
         spread,
+        size,
         codec.past(panel.past),
         future,
         beyond,
@@ -199,12 +207,13 @@ def cut(
     index = begin[:, None] + np.where(there, places, 0)
     values = _values(prepared, index, channel)
     values = np.where(there[..., None], values, np.nan)
-    spaces = spaces or Spaces(prepared.log[rows], prepared.spread[rows])
+    spaces = spaces or Spaces(prepared.log[rows], prepared.spread[rows], prepared.size[rows])
     scaled, known, space = scale(values, spaces, patch, shifts=prepared.shifts)
     return (
         Windows(
             scaled,
             known,
+            spaces.size,
             np.where(there[..., None], prepared.past[index], np.float32(0)),
             _ahead(prepared, series, ends, length, horizon),
             prepared.static[series],
@@ -229,7 +238,7 @@ def scale(
     Returns:
         `Windows.values`, `Windows.known` and the spaces.
     """
-    log, spread = spaces
+    log, spread = spaces.log, spaces.spread
     space = Space(log, np.zeros_like(spread), np.ones_like(spread))
     taken = space.over(1).into(values)
     known = np.isfinite(taken)
@@ -288,7 +297,7 @@ def _centre(values: Floats, known: NDArray[np.bool_], patch: int) -> Floats:
 
 
 def _spaces(panel: Panel, codec: SeriesCodec, lengths: Integers) -> Spaces:
-    """Of each row and channel: by its logarithm or not, and its spread, [R, C]."""
+    """Of each row and channel, [R, C]."""
     considered = np.arange(len(panel.values)) - np.repeat(panel.offsets[:-1], panel.lengths)
     inside = considered < np.repeat(lengths, panel.lengths)
     values = panel.values
@@ -302,9 +311,7 @@ def _spaces(panel: Panel, codec: SeriesCodec, lengths: Integers) -> Spaces:
     filled = np.where(known, taken, 0.0)
     mean = _sums(panel, filled) / count
     off = np.where(known, filled - np.repeat(mean, panel.lengths, axis=0), 0.0)
-    spread = spread_of(codec, log, mean, _sums(panel, off * off) / count)
-    shape = (len(panel) * codec.rows_per_series, codec.channels)
-    return Spaces(log.reshape(shape), spread.reshape(shape))
+    return spaces_of(codec, log, mean, _sums(panel, off * off) / count)
 
 
 def spaces_at(panel: Panel, codec: SeriesCodec, series: Integers, ends: Integers) -> Spaces:
@@ -339,22 +346,36 @@ def spaces_at(panel: Panel, codec: SeriesCodec, series: Integers, ends: Integers
         variance = np.maximum(_before(panel, off * off, series, ends) / count - mean * mean, 0.0)
         found.append((mean * unit[series] + about[series], variance * unit[series] ** 2))
     mean, variance = (np.where(log, *both) for both in zip(*found, strict=True))
-    shape = (len(series) * codec.rows_per_series, codec.channels)
-    spread = spread_of(codec, log, mean, variance)
-    return Spaces(log.reshape(shape), spread.reshape(shape))
+    return spaces_of(codec, log, mean, variance)
 
 
-def spread_of(
+def spaces_of(
     codec: SeriesCodec, log: NDArray[np.bool_], mean: Floats, variance: Floats
-) -> Floats:
-    """The spread of series with a mean and a variance, of their logarithms where these are taken.
+) -> Spaces:
+    """The spaces of series with a mean and a variance, of their logarithms where these are taken.
 
     Args:
         codec: how the network reads.
-        log: whether they are, any shape.
-        mean: the same shape; 0 where nothing is known.
+        log: whether they are, of each series and target, [N, targets].
+        mean: the same; 0 where nothing is known.
         variance: the same.
+
+    Returns:
+        of rows, [R, C].
     """
+    spread = _spread(codec, log, mean, variance)
+    whole = np.where(log, 1.0, np.abs(mean) + spread)
+    scaled = codec.space in ("log", "plain")
+    size = np.log(spread / whole) if scaled else np.zeros_like(mean)
+    shape = (len(mean) * codec.rows_per_series, codec.channels)
+    return Spaces(
+        log.reshape(shape), spread.reshape(shape), size.reshape(shape).astype(np.float32)
+    )
+
+
+def _spread(
+    codec: SeriesCodec, log: NDArray[np.bool_], mean: Floats, variance: Floats
+) -> Floats:
     if codec.space == "as-is":
         return np.ones_like(mean)
     if codec.space == "counts":
