@@ -25,14 +25,14 @@ from scipy.special import ndtr, ndtri
 
 from loopwise.codec.numbers import is_number
 from loopwise.codec.series.base import FLOOR, Array, Distribution
-from loopwise.codec.series.continuous import Point
 from loopwise.errors import ConfigError, DataError, ShapeError
 
 PRIOR = 10.0
 """How many windows the network's own word is worth where nobody says otherwise."""
 
 _GRID = np.linspace(-4, 4, 33)
-_LAST = 37.0  # the last normal score that is a probability
+_SHARE = 0.8
+_AT_SHARE = float(ndtri((1 + _SHARE) / 2))  # so much of a normal is nearer to 0 than this
 
 
 def held_out_scores(
@@ -47,12 +47,10 @@ def held_out_scores(
             which makes the scores of small counts less spread than normal.
 
     Returns:
-        [M, h], finite or NaN.
+        [M, h], NaN where the actual is unknown.
     """
     within = 0.5 if rng is None else rng.random(np.shape(actual))
-    scores = forecast.score(actual, within)
-    # A bare point's scores are errors, and may be of any size.
-    return scores if isinstance(forecast, Point) else np.clip(scores, -_LAST, _LAST)
+    return forecast.score(actual, within)
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,8 @@ class Calibration:
     """What held-out windows say about forecasts of h steps.
 
     For each step, first the scores are divided by their spread ``s``, so that the tails of
-    forecasts too sure or too unsure come right as well: ``s² = (prior + Σ z²) / (prior + M)``.
+    forecasts too sure or too unsure come right as well: ``s = (q / 1.28)^(M / (M + prior))`` with
+    q the 80 % quantile of ``|z|``, 1.28 that of a normal.
     Then probabilities ``u = Φ(z/s)`` are mapped: the k-th smallest of the M becomes
     ``(k + prior u) / (M + 1 + prior)``, linear between, 0 and 1 stay. With ``prior`` 0 that is
     the conformal correction: a new score is at most the k-th smallest with probability
@@ -129,14 +128,12 @@ class Calibration:
             DataError: no row of the table is known at all steps.
         """
         calibrated = self.calibrate(forecast)
-        rows = self.scores[~np.isnan(self.scores).any(1)]
-        if not len(rows):
+        ranks = self._ranks
+        if not len(ranks):
             raise DataError("no held-out window is known at all steps: there are no paths")
-        order = np.lexsort((rng.random(rows.shape), rows), axis=0)  # equal scores in any order
-        ranks = np.argsort(order, axis=0)
         every = (n, *forecast.shape[:-1])
-        chosen = ranks[rng.integers(len(rows), size=every)]
-        p = (chosen + rng.random((*every, 1))) / len(rows)
+        chosen = ranks[rng.integers(len(ranks), size=every)]
+        p = (chosen + rng.random((*every, 1))) / len(ranks)
         return calibrated.quantile(np.clip(p, 1e-12, 1 - 1e-12))
 
     def p_values(self, forecast: Distribution, y: ArrayLike) -> Array:
@@ -173,19 +170,27 @@ class Calibration:
         return self._map(z, inverse=True)
 
     @cached_property
+    def _ranks(self) -> NDArray[np.int64]:
+        """Of the rows known at all steps, their ranks from 0 at each; equal scores in any order."""
+        rows = self.scores[~np.isnan(self.scores).any(1)]
+        ties = np.random.default_rng(0).random(rows.shape)
+        return np.argsort(np.lexsort((ties, rows), axis=0), axis=0)
+
+    @cached_property
     def _knots(self) -> list[tuple[Array, Array, float]]:
         """For each step: calibrated scores and the network's by its spread, rising; the spread."""
         return [self._knots_of(_known(column)) for column in self.scores.T]
 
     def _knots_of(self, scores: Array) -> tuple[Array, Array, float]:
         prior = self.prior if self.has_spread else 0.0
-        weight = prior + len(scores)
-        square = (prior + np.sum(np.square(scores))) / weight if weight else 1.0
-        spread = max(float(np.sqrt(square)), FLOOR)
+        spread = 1.0
+        if len(scores):
+            found = max(float(np.quantile(np.abs(scores), _SHARE)) / _AT_SHARE, FLOOR)
+            spread = found ** (len(scores) / (len(scores) + prior))
         z = np.sort(scores) / spread
         u, on_grid = ndtr(z), ndtr(_GRID)
         rank = np.arange(1, len(z) + 1)
-        grid_rank = np.interp(on_grid, [0.0, *u, 1.0], [0, *rank, len(z) + 1])
+        grid_rank = np.interp(on_grid, np.r_[0.0, u, 1.0], np.arange(len(z) + 2))
         level = np.r_[rank + self.prior * u, grid_rank + self.prior * on_grid]
         calibrated = ndtri(np.sort(level) / (len(z) + 1 + self.prior))
         return calibrated, np.sort(np.r_[z, _GRID]), spread

@@ -119,7 +119,7 @@ class Mixture(Distribution):
         return side * ndtri_exp(self._log_tail(y, side))
 
     def at_score(self, z: ArrayLike) -> Array:
-        """By bisection between the values of the components, to the last digits of a float."""
+        """The inverse of `score`, by Newton's method kept between the values of the components."""
         asked = np.broadcast_to(
             np.asarray(z, np.float64), np.broadcast_shapes(np.shape(z), self.shape)
         )
@@ -128,11 +128,20 @@ class Mixture(Distribution):
         low, high = each.min(-1), each.max(-1)
         side = np.where(inner <= 0, 1.0, -1.0)
         wanted = log_tail(-np.abs(inner))
-        for _ in range(64):
-            middle = low + (high - low) / 2
-            below = side * self._log_tail(middle, side) < side * wanted
-            low, high = np.where(below, middle, low), np.where(below, high, middle)
-        return np.where(np.isinf(asked), asked, low + (high - low) / 2)
+        enough = 1e-10 * (np.abs(low) + np.abs(high))  # the next move would be the square of that
+        at, last = low + (high - low) / 2, high - low
+        for _ in range(100):
+            tail = self._log_tail(at, side)
+            over = side * (tail - wanted)
+            low, high = np.where(over < 0, at, low), np.where(over < 0, high, at)
+            move = -over / np.exp(np.maximum(-self.nll(at) - tail, -700.0))
+            there = np.abs(move) <= enough
+            safe = (np.abs(move) <= last / 2) & (at + move >= low) & (at + move <= high)
+            move = np.where(there | safe, move, low + (high - low) / 2 - at)
+            at, last = at + move, np.abs(move)
+            if np.all(there | (last == 0) | np.isnan(move)):
+                break
+        return np.where(np.isinf(asked), asked, at)
 
     def mean(self) -> Array:
         """``Σ_k w_k loc_k``, S."""

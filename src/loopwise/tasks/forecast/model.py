@@ -16,6 +16,10 @@ from loopwise.tasks.layers.modules import RecurrentLayers
 FIRST_SAY = 2.0
 """The logit of the linear map among what the decoder mixes, before training."""
 
+SPREAD_OUT = ("quantiles", "normal", "student-t")
+FIRST_SPREAD = -2.0
+"""What stands for the spread of these outputs before training: about an eighth of a window's."""
+
 
 class Member(nn.Module):
     """One network.
@@ -72,11 +76,22 @@ class Member(nn.Module):
                 weight.copy_(torch.tensor([-0.5, -0.5]))
             elif weight.ndim == 1:
                 weight.zero_()
-                if name == "head.bias" and self.description.linear:
-                    weight[self.description.lags] = FIRST_SAY
+                if name == "head.bias":
+                    self._set_out(weight)
             elif name != "linear.weight":
                 bound = 1 / math.sqrt(weight.shape[1])
                 weight.uniform_(-bound, bound)
+
+    def _set_out(self, bias: Tensor) -> None:
+        """Begin with the linear map and with forecasts about as sure as they will be."""
+        d = self.description
+        if d.decoder == "linear":
+            return
+        if d.linear:
+            bias[d.lags] = FIRST_SAY
+        for n in range(d.output.size):
+            if n not in d.output.locations and d.output.name in SPREAD_OUT:
+                bias[d.candidates + n] = FIRST_SPREAD
 
 
 class ForecastNetwork(nn.Module):
