@@ -9,7 +9,7 @@ import typer
 from loopwise.cli.model import open_model_before
 from loopwise.cli.options import Json, Model
 from loopwise.cli.sequences import evaluate_sequences
-from loopwise.cli.tables import Layout, Missing, require_forecaster
+from loopwise.cli.tables import Layout, Missing, is_forecaster
 from loopwise.errors import ConfigError, missing_extra
 
 if TYPE_CHECKING:
@@ -140,15 +140,14 @@ def evaluate(
         horizon=horizon, windows=windows, step=step, test=test, per_series=per_series,
         standardise=standardise, point=point, layout=layout, missing=missing, plot=plot,
     )  # fmt: skip
-    if loaded.bundle.task == "forecaster":
+    if is_forecaster(loaded):
         if drawing or cache or dynamic:
             raise ConfigError(
                 f"{model}: a forecaster: --sequences, --seed, --cache and --dynamic are not for it"
             )
         from loopwise.cli.forecasts import evaluate_forecasts
 
-        forecaster = require_forecaster(model, loaded)
-        evaluate_forecasts(model, forecaster, files, as_json, **forecasting)
+        evaluate_forecasts(model, loaded, files, as_json, **forecasting)
         return
     if forecasting:
         names = ", ".join(f"--{name.replace('_', '-')}" for name in forecasting)

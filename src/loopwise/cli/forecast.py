@@ -172,7 +172,9 @@ def _require_sound(levels: list[float], probabilities: list[float]) -> None:
     for percent in levels:
         if not 1 <= percent < 100:
             hint = f"; did you mean {100 * percent:g}?" if 0 < percent < 1 else ""
-            raise ConfigError(f"--level {percent:g}: must be a percentage from 1 to below 100{hint}")
+            raise ConfigError(
+                f"--level {percent:g}: must be a percentage from 1 to below 100{hint}"
+            )
     for p in probabilities:
         if not 0 < p < 1:
             raise ConfigError(f"--quantiles {p:g}: must be between 0 and 1")

@@ -145,24 +145,28 @@ def _notes(
     trained = trained_on(path)
     if trained is None or file == "-" or Path(file).absolute() != Path(trained.train):
         return []
-    from loopwise.tasks.forecast.config import ForecastConfig
-    from loopwise.tasks.forecast.plan import held_out
-    from loopwise.tasks.registry import read_config
-    from loopwise.runs import Run
+    learned = _learned(path, panel, ends)
+    if learned:
+        said = f"{learned:,} of {ends.size:,} windows lie in what the model has learned from"
+        return [f"{said}: it will do worse on others"]
+    said = "the run chose its best step and its intervals by the end of this very table"
+    return [f"{said}: one of later points is a fairer judge"]
 
+
+def _learned(path: Path, panel: "Panel", ends: "NDArray[np.int64]") -> int:
+    """How many origins lie before the points that training held out."""
+    from loopwise.runs import Run
+    from loopwise.tasks.registry import read_config
+
+    try:
+        from loopwise.tasks.forecast.config import ForecastConfig
+        from loopwise.tasks.forecast.plan import held_out
+    except ModuleNotFoundError:  # training is not installed here
+        return 0
     config = read_config(Run.open(path))
     assert isinstance(config, ForecastConfig)
     held = np.array([held_out(config, int(length)) for length in panel.lengths])
-    learned = int((ends < (panel.lengths - held)[:, None]).sum())
-    if learned:
-        return [
-            f"{learned:,} of {ends.size:,} windows lie in what the model has learned from: it "
-            "will do worse on others"
-        ]
-    return [
-        "the run chose its best step and its intervals by the end of this very table: a table of "
-        "later points is a fairer judge"
-    ]
+    return int((ends < (panel.lengths - held)[:, None]).sum())
 
 
 def _standardise(

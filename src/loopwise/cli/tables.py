@@ -1,7 +1,7 @@
 """Tables of series as commands of a forecaster take them."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -9,7 +9,10 @@ from loopwise.errors import ConfigError
 from loopwise.runs import Run
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
     from loopwise.runtime.forecaster import LoadedForecaster, Table
+    from loopwise.runtime.load import Loaded
     from loopwise.tasks.forecast.config import DataConfig
 
 Layout = Annotated[
@@ -31,11 +34,16 @@ Point = Annotated[
 ]
 
 
-def require_forecaster(path: Path, model: Any) -> "LoadedForecaster":
-    """A loaded model that is a forecaster; raises ConfigError for another."""
-    if model.bundle.task != "forecaster":
+def is_forecaster(model: "Loaded") -> "TypeIs[LoadedForecaster]":
+    """Whether a model is a forecaster."""
+    return model.bundle.task == "forecaster"
+
+
+def require_forecaster(path: Path, model: "Loaded") -> "LoadedForecaster":
+    """A model that is a forecaster; raises ConfigError for another."""
+    if not is_forecaster(model):
         raise ConfigError(f"{path}: no forecaster, but one of the task {model.bundle.task!r}")
-    return cast("LoadedForecaster", model)
+    return model
 
 
 def read(

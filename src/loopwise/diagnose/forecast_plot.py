@@ -132,9 +132,7 @@ def figure(drawn: Sequence[Picture], *, more: int = 0) -> Figure:
         else:
             axis.axis("off")
     handles = _legend(drawn)
-    result.legend(
-        handles=handles, loc="outside upper right", ncols=len(handles), borderaxespad=0.4
-    )
+    result.legend(handles=handles, loc="outside upper right", ncols=len(handles), borderaxespad=0.4)
     if more:
         result.supxlabel(f"{more:,} more series are not shown", fontsize=8.5, color=style.MUTED)
     return result
@@ -143,7 +141,7 @@ def figure(drawn: Sequence[Picture], *, more: int = 0) -> Figure:
 @style.style()
 def draw(drawn: Picture, axis: Axes) -> Axes:
     """One series: its history, its forecasts and what came after their beginning."""
-    axis.plot(drawn.stamps, drawn.values, color=style.INK, linewidth=1.1, zorder=3)
+    axis.plot(drawn.stamps, drawn.values, color=style.INK, linewidth=1.0, zorder=5)
     for number, fan in enumerate(drawn.fans):
         _fan(drawn, fan, axis, is_last=number == len(drawn.fans) - 1)
     everything = [drawn.stamps, *(fan.stamps for fan in drawn.fans)]
@@ -156,7 +154,7 @@ def draw(drawn: Picture, axis: Axes) -> Axes:
         axis.xaxis.get_offset_text().set(color=style.MUTED, fontsize=8)
     else:
         axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    axis.yaxis.set_major_locator(MaxNLocator(4))
+    axis.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
     axis.yaxis.set_major_formatter(FuncFormatter(_plain))
     axis.grid(False, axis="x")
     axis.set_title(short(drawn.name, 48))
@@ -183,15 +181,15 @@ def _fan(drawn: Picture, fan: Fan, axis: Axes, *, is_last: bool) -> None:
         for path in drawn.paths:
             look: dict[str, Any] = {"color": style.SKY, "linewidth": 0.6, "alpha": 0.5}
             axis.plot(stamps, np.concatenate([joint, path]), zorder=2, **look)
-    axis.plot(stamps, np.concatenate([joint, fan.point]), color=style.H, linewidth=1.6, zorder=4)
+    axis.plot(stamps, np.concatenate([joint, fan.point]), color=style.H, linewidth=1.8, zorder=4)
     cutoff = stamps[0]
     axis.axvline(cutoff, color=style.MUTED, linewidth=0.7, linestyle=(0, (2, 2)), zorder=0)
 
 
 def _legend(drawn: Sequence[Picture]) -> list[Any]:
     handles: list[Any] = [
-        Line2D([], [], color=style.INK, linewidth=1.1, label="series"),
-        Line2D([], [], color=style.H, linewidth=1.6, label="forecast"),
+        Line2D([], [], color=style.INK, linewidth=1.0, label="series"),
+        Line2D([], [], color=style.H, linewidth=1.8, label="forecast"),
     ]
     fans = [fan for picture in drawn for fan in picture.fans]
     if fans:

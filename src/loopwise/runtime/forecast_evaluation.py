@@ -133,10 +133,8 @@ class Evaluation:
             return ["nothing is known of what came: there is no measure"]
         best = min(verdicts, key=lambda each: each.other)
         gain = 100 * (1 - best.model / best.other) if best.other else 0.0
-        return [
-            f"{self.name} is better than each baseline: {best.measure} {best.model:.4g}, "
-            f"{gain:.3g} % below {best.baseline}, the best of them"
-        ]
+        said = f"{self.name} is better than each baseline: {best.measure} {best.model:.4g}"
+        return [f"{said}, {gain:.3g} % below {best.baseline}, the best of them"]
 
 
 def rolling_origins(panel: Panel, h: int, windows: int = 1, step: int | None = None) -> Integers:
@@ -232,8 +230,12 @@ def evaluate_at(
     origin.
 
     Args:
-        model, panel, h, point, season: as in `evaluate`.
+        model: the forecaster.
+        panel: the series, whole.
         ends: how many points come before each origin, [N, K], at least 1.
+        h: steps of a forecast; None for the model's horizon.
+        point: as in `evaluate`.
+        season: the same.
     """
     steps = model.require_steps(h)
     m = model.description.season if season is None else season
@@ -252,7 +254,11 @@ def evaluate_at(
             made = _by_target(quantiles[:, n])
             intervals, levels = made[..., : len(_INTERVALS)], made[..., len(_INTERVALS) :]
             own = score(
-                actual, _by_target(points[:, n]), scale=scale, quantiles=intervals, levels=_INTERVALS
+                actual,
+                _by_target(points[:, n]),
+                scale=scale,
+                quantiles=intervals,
+                levels=_INTERVALS,
             )
             totals[alias] += _with_crps(own, crps(actual, levels, _LEVELS))
             for name, forecast in baseline_forecasts(panel.head(places), steps, m).items():
@@ -274,7 +280,11 @@ def forecasts_at(
     """Forecasts after places within series, each from what came before it.
 
     Args:
-        model, panel, ends, h, point: as in `evaluate_at`.
+        model: the forecaster.
+        panel: the series, whole.
+        ends: how many points come before each place, [N, K].
+        h: steps of a forecast.
+        point: ``"median"`` or ``"mean"``.
         levels: probabilities, Q of them.
         until: as in `LoadedForecaster.forecast_at`.
 
@@ -381,8 +391,8 @@ def standardised(
             off = np.where(known, (forecast - actual) / spread[:, None, None, :], 0.0)
             totals[name] += np.square(off).sum(), np.abs(off).sum()
     return {
-        name: Standardised(*(total / max(count, 1)).tolist(), windows)
-        for name, total in totals.items()
+        name: Standardised(float(square) / max(count, 1), float(size) / max(count, 1), windows)
+        for name, (square, size) in totals.items()
     }
 
 
@@ -441,8 +451,8 @@ def _require_room(panel: Panel, ends: Integers, windows: int, steps: int) -> Non
     if len(short):
         i = int(short[0])
         raise DataError(
-            f"series {panel.ids[i]!r} has {panel.lengths[i]} points; {_windows(windows)} of {steps} "
-            f"steps need at least {LEAST + int(panel.lengths[i] - ends[i, 0])}"
+            f"series {panel.ids[i]!r} has {panel.lengths[i]} points; {_windows(windows)} of "
+            f"{steps} steps need at least {LEAST + int(panel.lengths[i] - ends[i, 0])}"
         )
 
 
