@@ -9,7 +9,15 @@ import typer
 
 from loopwise.cli.model import open_model_before
 from loopwise.cli.options import Model
-from loopwise.cli.tables import Layout, Missing, Point, numbers_of, read, require_forecaster
+from loopwise.cli.tables import (
+    Layout,
+    Missing,
+    Point,
+    aligned,
+    numbers_of,
+    read,
+    require_forecaster,
+)
 from loopwise.errors import ConfigError, missing_extra
 
 if TYPE_CHECKING:
@@ -107,19 +115,11 @@ def forecast(
 def head(table: Any, count: int) -> str:
     """The first rows of a table as text, and how many there are."""
     shown = table.head(count)
-    columns = [[name, *(_cell(value) for value in shown[name].to_list())] for name in shown.columns]
-    wide = [max(map(len, column)) for column in columns]
-    right = [shown[name].dtype.is_numeric() for name in shown.columns]
-    lines: list[str] = []
-    for row in zip(*columns, strict=True):
-        cells = [
-            cell.rjust(width) if number else cell.ljust(width)
-            for cell, width, number in zip(row, wide, right, strict=True)
-        ]
-        lines.append("  ".join(cells).rstrip())
-    if len(table) > count:
-        lines.append(f"... {len(table):,} rows")
-    return "\n".join(lines)
+    names: list[str] = shown.columns
+    columns = [[name, *(_cell(value) for value in shown[name].to_list())] for name in names]
+    left = [n for n, name in enumerate(names) if not shown[name].dtype.is_numeric()]
+    text = aligned(list(zip(*columns, strict=True)), left)
+    return text if len(table) <= count else f"{text}\n... {len(table):,} rows"
 
 
 def require_picture(path: Path | None) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from loopwise.cli.forecast import require_picture, save_picture
-from loopwise.cli.tables import read, trained_on
+from loopwise.cli.tables import aligned, read, trained_on
 from loopwise.errors import ConfigError, missing_extra
 
 if TYPE_CHECKING:
@@ -184,7 +184,8 @@ def _standardise(
         f"{windows:,} windows of {model.require_steps(h)} steps, step {step}, {channels} channels, "
         f"in standard deviations of the first {fit_on:,} points"
     )
-    _table([["", "MSE", "MAE"], *([n, f"{e.mse:.4f}", f"{e.mae:.4f}"] for n, e in found.items())])
+    errors = [[name, f"{each.mse:.4f}", f"{each.mae:.4f}"] for name, each in found.items()]
+    print(aligned([["", "MSE", "MAE"], *errors]))
     ours = found[model.codec.alias]
     for name, each in found.items():
         if each.mse < ours.mse:
@@ -206,21 +207,9 @@ def _print(found: "Evaluation", name: str, series: int, notes: list[str]) -> Non
         cells = [_number(measure, value[measure]) for value in values.values()]
         if any(cell != "-" for cell in cells):
             rows.append([title, *cells])
-    _table(rows)
+    print(aligned(rows))
     for line in (*found.sentences(), *(f"note: {note}" for note in notes)):
         print(line)
-
-
-def _table(rows: Sequence[Sequence[str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None)
-    for n, heading in enumerate(rows[0]):
-        table.add_column(heading, justify="right" if n else "left", no_wrap=True)
-    for row in rows[1:]:
-        table.add_row(*row)
-    Console().print(table)
 
 
 def _number(measure: str, value: float) -> str:

@@ -1,5 +1,6 @@
 """Tables of series as commands of a forecaster take them."""
 
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -95,3 +96,16 @@ def numbers_of(text: str | None, option: str) -> list[float]:
 def names_of(given: list[str] | None) -> list[str]:
     """Names of columns, several in one text with commas between them."""
     return [name.strip() for text in given or [] for name in text.split(",") if name.strip()]
+
+
+def aligned(rows: Sequence[Sequence[str]], left: Collection[int] = (0,)) -> str:
+    """Rows of cells as lines of text; columns other than those to the left end at one place."""
+    wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines: list[str] = []
+    for row in rows:
+        cells = [
+            cell.ljust(width) if n in left else cell.rjust(width)
+            for n, (cell, width) in enumerate(zip(row, wide, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
