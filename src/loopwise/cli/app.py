@@ -15,6 +15,7 @@ from loopwise.cli import (
     doctor,
     evaluate,
     export,
+    forecast,
     generate,
     inspect,
     score,
@@ -33,6 +34,7 @@ class InOrder(TyperGroup):
             "diagnose",
             "inspect",
             "evaluate",
+            "forecast",
             "generate",
             "score",
             "export",
@@ -56,6 +58,7 @@ app.add_typer(train.app, name="train")
 app.command()(diagnose.diagnose)
 app.command()(inspect.inspect)
 app.command()(evaluate.evaluate)
+app.command()(forecast.forecast)
 app.command()(generate.generate)
 app.command()(score.score)
 app.command()(export.export)

@@ -254,20 +254,31 @@ class LoadedForecaster:
         return Forecasts(list(self._direct(panel, ahead)), self.calibration, steps, paths, 1)
 
     def forecast_at(
-        self, panel: Panel, ends: Integers, ahead: Floats | None = None
+        self,
+        panel: Panel,
+        ends: Integers,
+        ahead: Floats | None = None,
+        until: Integers | None = None,
     ) -> "Forecasts":
         """Forecast the horizon after any places within series, each from what came before it.
 
         Args:
-            panel: the series; the scale of each is that of all its points up to its first place.
+            panel: the series.
             ends: how many points come before each place, [N, K].
             ahead: covariates known ahead beyond the end of each series, [N, h, F].
+            until: how many points of each series decide its scale, [N]; None for those up to its
+                first place.
+
+        Returns:
+            The forecasts of N * K windows, those of a series beside each other.
         """
-        prepared = prepare(panel, self.codec, self.horizon, self._beyond(ahead), ends.min(1))
-        rows = np.repeat(np.arange(len(prepared.known_as)), ends.shape[1])
-        places = np.repeat(ends, prepared.per_series, axis=0).ravel()
-        parts = list(self._chunks(prepared, rows, places))
-        return Forecasts(parts, self.calibration, self.horizon, None, prepared.per_series)
+        until = ends.min(1) if until is None else until
+        prepared = prepare(panel, self.codec, self.horizon, self._beyond(ahead), until)
+        each = prepared.per_series
+        rows = np.arange(len(prepared.known_as)).reshape(-1, 1, each)
+        rows = np.broadcast_to(rows, (*ends.shape, each)).ravel()
+        parts = list(self._chunks(prepared, rows, np.repeat(ends.ravel(), each)))
+        return Forecasts(parts, self.calibration, self.horizon, None, each)
 
     def forecast_within(self, panel: Panel, series: Integers, ends: Integers) -> "Forecasts":
         """Forecast the horizon after any places within series, each from what came before it.
