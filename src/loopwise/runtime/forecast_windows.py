@@ -90,7 +90,8 @@ def places_from(
     else:
         first = _of_stamp(panel, start)
     first = np.maximum(first, 2)
-    found = [np.arange(begin, end + 1, stride) for begin, end in zip(first, lengths - h, strict=True)]
+    ends = lengths - h + 1
+    found = [np.arange(begin, end, stride) for begin, end in zip(first, ends, strict=True)]
     series = np.repeat(np.arange(len(panel)), [len(each) for each in found])
     if not len(series):
         raise DataError(

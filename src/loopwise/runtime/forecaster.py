@@ -7,11 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from loopwise.codec.numbers import is_integer
-from loopwise.codec.series.codec import SeriesCodec
 from loopwise.codec.series.base import Distribution
+from loopwise.codec.series.codec import SeriesCodec
 from loopwise.codec.series.conformal import Calibration
 from loopwise.codec.series.distributions import Output, make_output
 from loopwise.codec.series.forecast import Forecast
@@ -86,9 +85,7 @@ class LoadedForecaster:
         """Write the bundle to a file; raises BundleError if that cannot be done."""
         write_bundle(path, self.bundle)
 
-    def read(
-        self, frame: Any, *, layout: Layout = "long", missing: Missing = "error"
-    ) -> Table:
+    def read(self, frame: Any, *, layout: Layout = "long", missing: Missing = "error") -> Table:
         """Read a table of series as the model knows them.
 
         Args:
@@ -101,9 +98,7 @@ class LoadedForecaster:
         """
         codec = self.codec
         columns = replace(codec.columns, weight=None)  # which matters in training alone
-        panel = panel_from_table(
-            frame, columns, missing=missing, layout=layout, like=codec.schema
-        )
+        panel = panel_from_table(frame, columns, missing=missing, layout=layout, like=codec.schema)
         return Table(panel, TableKind.of(frame, columns, layout), layout)
 
     def predict(
@@ -128,7 +123,8 @@ class LoadedForecaster:
             level: intervals that hold so many percent, such as ``[80, 95]``.
             quantiles: probabilities, such as ``[0.1, 0.9]``.
             point: ``"median"`` or ``"mean"``.
-            layout, missing: as in `read`.
+            layout: as in `read`.
+            missing: the same.
 
         Returns:
             A table of the kind that came in: ids, stamps, the point forecast named ``loopwise``
@@ -177,9 +173,13 @@ class LoadedForecaster:
         steps belong together (Clark et al. 2004, the Schaake shuffle).
 
         Args:
-            frame, h, future, layout, missing: as in `predict`.
+            frame: as in `predict`.
             n_paths: paths of each series.
+            h: as in `predict`.
+            future: the same.
             seed: of the random numbers.
+            layout: as in `read`.
+            missing: the same.
 
         Returns:
             A table of the kind that came in: ids, stamps, and columns ``loopwise-path-1``, ...
@@ -191,7 +191,12 @@ class LoadedForecaster:
         return self.simulate_table(table, n_paths, h, future=future, seed=seed)
 
     def simulate_table(
-        self, table: Table, n_paths: int = 100, h: int | None = None, *, future: Any = None,
+        self,
+        table: Table,
+        n_paths: int = 100,
+        h: int | None = None,
+        *,
+        future: Any = None,
         seed: int = 0,
     ) -> Any:
         """As `simulate`, of a table that has been read."""
@@ -249,7 +254,8 @@ class LoadedForecaster:
         """
         steps = self.require_steps(h)
         if steps <= self.horizon:
-            return Forecasts(list(self._direct(panel, ahead)), self.calibration, steps, None, self.codec.rows_per_series)
+            own, each = list(self._direct(panel, ahead)), self.codec.rows_per_series
+            return Forecasts(own, self.calibration, steps, None, each)
         paths = self.paths(panel, PATHS, steps, ahead, seed)
         return Forecasts(list(self._direct(panel, ahead)), self.calibration, steps, paths, 1)
 
@@ -297,22 +303,20 @@ class LoadedForecaster:
         parts = list(self._chunks(prepared, rows, np.repeat(ends, each), spaces))
         return Forecasts(parts, self.calibration, self.horizon, None, each)
 
-    def paths(
-        self, panel: Panel, n_paths: int, h: int, ahead: Floats | None, seed: int
-    ) -> Floats:
+    def paths(self, panel: Panel, n_paths: int, h: int, ahead: Floats | None, seed: int) -> Floats:
         """Sample paths of all targets, [n_paths, N, h, targets]."""
         rng = np.random.default_rng(seed)
         width = self.description.window
         whole = prepare(panel, self.codec, 0)
         spaces = Spaces(whole.log, whole.spread, whole.size)
         many = panel.tail(width).select(np.tile(np.arange(len(panel)), n_paths))
-        spaces = Spaces(*(np.tile(part, (n_paths, 1)) for part in spaces))
+        spaces = spaces.of(np.tile(np.arange(len(spaces.log)), n_paths))
         told = None if ahead is None else np.tile(ahead, (n_paths, 1, 1))
         found: list[Floats] = []
         done = 0
         while done < h:
             steps = min(self.horizon, h - done)
-            given = None if told is None else _padded(told[:, done : done + self.horizon], self.horizon)
+            given = None if told is None else self._beyond(told[:, done : done + self.horizon])
             drawn = self._draw(many, given, spaces, rng)[:, :steps]
             found.append(drawn)
             done += steps
@@ -356,7 +360,7 @@ class LoadedForecaster:
         d = self.description
         for begin in range(0, len(rows), ROWS):
             part = slice(begin, begin + ROWS)
-            own = None if spaces is None else Spaces(*(each[part] for each in spaces))
+            own = None if spaces is None else spaces.of(part)
             windows, space = cut(
                 prepared, rows[part], ends[part], d.window, d.horizon, d.patch, own
             )

@@ -60,7 +60,11 @@ class Space(NamedTuple):
 
     def over(self, *axes: int) -> "Space":
         """The same with new axes, for values that have more than windows and channels."""
-        return Space(*(np.expand_dims(part, axes) for part in self))
+        return Space(
+            np.expand_dims(self.log, axes),
+            np.expand_dims(self.centre, axes),
+            np.expand_dims(self.spread, axes),
+        )
 
     def into(self, values: Floats) -> Floats:
         """Values into the windows' space; NaN where they have no logarithm."""
@@ -84,6 +88,10 @@ class Spaces(NamedTuple):
     """[..., C], their standard deviation, then"""
     size: Array
     """[..., C], see `Windows`"""
+
+    def of(self, which: Integers | slice) -> "Spaces":
+        """Those of some rows."""
+        return Spaces(self.log[which], self.spread[which], self.size[which])
 
 
 @dataclass(frozen=True)
@@ -349,9 +357,7 @@ def spaces_at(panel: Panel, codec: SeriesCodec, series: Integers, ends: Integers
     return spaces_of(codec, log, mean, variance)
 
 
-def spaces_of(
-    codec: SeriesCodec, log: NDArray[np.bool_], mean: Floats, variance: Floats
-) -> Spaces:
+def spaces_of(codec: SeriesCodec, log: NDArray[np.bool_], mean: Floats, variance: Floats) -> Spaces:
     """The spaces of series with a mean and a variance, of their logarithms where these are taken.
 
     Args:
@@ -366,16 +372,12 @@ def spaces_of(
     spread = _spread(codec, log, mean, variance)
     whole = np.where(log, 1.0, np.abs(mean) + spread)
     scaled = codec.space in ("log", "plain")
-    size = np.log(spread / whole) if scaled else np.zeros_like(mean)
+    size = np.log(spread / np.where(whole > 0, whole, 1.0)) if scaled else np.zeros_like(mean)
     shape = (len(mean) * codec.rows_per_series, codec.channels)
-    return Spaces(
-        log.reshape(shape), spread.reshape(shape), size.reshape(shape).astype(np.float32)
-    )
+    return Spaces(log.reshape(shape), spread.reshape(shape), size.reshape(shape).astype(np.float32))
 
 
-def _spread(
-    codec: SeriesCodec, log: NDArray[np.bool_], mean: Floats, variance: Floats
-) -> Floats:
+def _spread(codec: SeriesCodec, log: NDArray[np.bool_], mean: Floats, variance: Floats) -> Floats:
     if codec.space == "as-is":
         return np.ones_like(mean)
     if codec.space == "counts":
@@ -396,4 +398,3 @@ def _sums(panel: Panel, values: Floats) -> Floats:
     padded = np.concatenate([values, np.zeros((1, values.shape[1]))])
     sums = np.add.reduceat(padded, panel.offsets[:-1], axis=0)
     return np.where(panel.lengths[:, None] > 0, sums, 0.0)
-

@@ -13,16 +13,24 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
+from loopwise.codec.numbers import is_integer
 from loopwise.codec.series.mending import filled
 from loopwise.codec.series.output import TableKind
 from loopwise.codec.series.panel import Panel
 from loopwise.codec.series.table import panel_from_table
-from loopwise.errors import ConfigError, DataError, DataWarning, RunError, TrainingError, missing_extra
+from loopwise.errors import (
+    ConfigError,
+    DataError,
+    DataWarning,
+    RunError,
+    TrainingError,
+    missing_extra,
+)
+from loopwise.runs import Run
 from loopwise.runtime.bundle import Bundle, read_bundle, write_bundle
 from loopwise.runtime.forecast_evaluation import evaluate, rolling_origins
 from loopwise.runtime.forecast_windows import places_from, windows_table
 from loopwise.runtime.forecaster import LoadedForecaster, Table
-from loopwise.runs import Run
 from loopwise.tasks.forecast.backtest import Known, ahead_of, measures_table
 from loopwise.tasks.forecast.config import ForecastConfig
 from loopwise.tasks.forecast.plan import columns_of
@@ -174,7 +182,9 @@ class Forecaster:
 
         Args:
             n_paths: paths of each series.
-            h, df, future: as in `predict`.
+            h: as in `predict`.
+            df: the same.
+            future: the same.
             seed: of the random numbers.
         """
         return self.fitted.simulate_table(self._table(df), n_paths, h, future=future, seed=seed)
@@ -203,7 +213,9 @@ class Forecaster:
             refit: False, one training, on what lies before the first cutoff; True, one before each
                 cutoff; ``"warm"``, the same, each beginning with the weights of the one before.
             df: the series; None for those that it was fitted to.
-            level, quantiles, point: as in `predict`.
+            level: intervals, as in `predict`.
+            quantiles: the same.
+            point: the same.
             verbose: show progress.
 
         Returns:
@@ -267,7 +279,9 @@ class Forecaster:
             stride: points from one forecast to the next.
             h: steps of each, at most the horizon. All of them lie within the history.
             df: the series; None for those that it was fitted to.
-            level, quantiles, point: as in `predict`.
+            level: intervals, as in `predict`.
+            quantiles: the same.
+            point: the same.
 
         Returns:
             A table as `cross_validate` has it.
@@ -280,7 +294,7 @@ class Forecaster:
         model = self.fitted
         if not 1 <= model.require_steps(h) <= model.horizon:
             raise ConfigError(f"h={h}: must be at most the horizon, {model.horizon}")
-        if model.require_steps(stride) < 1:
+        if not is_integer(stride) or stride < 1:
             raise ConfigError(f"stride={stride!r}: must be a whole number from 1")
         table = self._table(df)
         window = model.description.window
@@ -342,7 +356,10 @@ class Forecaster:
         """Draw the series and what is forecast after them.
 
         Args:
-            h, df, future, level: as in `predict`.
+            h: as in `predict`.
+            df: the same.
+            future: the same.
+            level: the same.
             series: which to draw, by id; none for the first twelve.
             history: points before the forecast; None for four horizons, at least 40.
             n_paths: sample paths besides.
@@ -406,7 +423,7 @@ class Forecaster:
         if bundle.task != "forecaster":
             raise ConfigError(f"{path}: the bundle is a {bundle.task}, not a forecaster")
         model = LoadedForecaster(bundle)
-        found = cls(config=_config_in(Path(path), model))
+        found = cls(**_changed(_config_in(Path(path), model)))
         found._fitted = model
         return found
 
@@ -551,6 +568,17 @@ def _config_in(path: Path, model: LoadedForecaster) -> ForecastConfig:
         future=tuple(columns.future),
         weight=columns.weight or "",
     )
+
+
+def _changed(config: ForecastConfig) -> dict[str, Any]:
+    """The settings that are not as they are by default."""
+    usual = ForecastConfig()
+    return {
+        name: value
+        for table in ("data", "model", "train")
+        for name, value in dict(getattr(config, table)).items()
+        if name not in _UNSAID and value != getattr(getattr(usual, table), name)
+    }
 
 
 def _kind(df: Any, config: ForecastConfig) -> TableKind:
