@@ -56,6 +56,22 @@ def test_importing_loopwise_imports_nothing_heavy():
     assert done.returncode == 0, done.stderr
 
 
+def test_panels_of_arrays_need_no_library_of_tables():
+    code = """
+import sys
+import numpy as np
+import loopwise.codec.series.files, loopwise.codec.series.output, loopwise.codec.series.table
+from loopwise.codec.series.calendar import calendar
+from loopwise.codec.series.samples import sunspots
+panel = sunspots().panel()
+calendar(panel.frequency, panel.stamps_after(3), "UTC")
+libraries = {"narwhals", "polars", "pandas", "pyarrow", "holidays", "scipy"} & sys.modules.keys()
+sys.exit(f"imported: {sorted(libraries)}" if libraries else 0)
+"""
+    done = python(code)
+    assert done.returncode == 0, done.stderr
+
+
 def test_commands_that_run_a_bundle_import_nothing_heavy(bundle, run, tmp_path):
     text = tmp_path / "a.txt"
     text.write_text("a line\n")
@@ -111,6 +127,27 @@ def test_the_check_can_fail():
             "tokenizers",
             "from loopwise.codec.text import train_codec; train_codec('bpe', [])",
             "The codec 'bpe' needs more packages: pip install 'loopwise[text]'",
+        ),
+        *(
+            (
+                package,
+                "from loopwise.codec.series.table import panel_from_table; panel_from_table(0)",
+                "Reading tables needs more packages: pip install 'loopwise[forecast]'",
+            )
+            for package in ("narwhals", "polars")
+        ),
+        (
+            "polars",
+            "from loopwise.codec.series.files import read_table; read_table('-')",
+            "Reading tables needs more packages: pip install 'loopwise[forecast]'",
+        ),
+        (
+            "holidays",
+            (
+                "import numpy as np; from loopwise.codec.series.calendar import *; "
+                "calendar(Frequency('day'), np.zeros(1, 'M8[us]'), country='DE')"
+            ),
+            "The calendar of holidays needs more packages: pip install 'loopwise[forecast]'",
         ),
     ],
 )

@@ -16,7 +16,7 @@ from array_api_compat import array_namespace
 
 from loopwise.codec.series.windows import Windows
 from loopwise.runtime.description import ForecasterDescription
-from loopwise.runtime.lags import Lags, lags_of, seasonal_index
+from loopwise.runtime.lags import Index, Lags, lags_of, seasonal_index
 
 Array: TypeAlias = Any
 """Of NumPy or torch, float32."""
@@ -51,6 +51,7 @@ def forward(
     windows: Windows,
     read: Read,
     origins: int = 1,
+    chosen: Index | None = None,
 ) -> Raw:
     """Read windows and describe the targets after the last `origins` patches.
 
@@ -62,11 +63,13 @@ def forward(
         windows: of any number of whole patches.
         read: the recurrent layers, and dropout.
         origins: K.
+        chosen: which of the h targets are described, as places from 0; None for all. The decoder
+            treats each by itself, so a few serve to learn from.
     """
     xp = array_namespace(windows.values)
     d = description
-    x, level, ahead = _adjust(xp, d, tensors, windows, origins)
-    scale = _scale(xp, d, x, windows.known, level)
+    x, level, ahead = _adjust(xp, d, tensors, windows, origins, chosen)
+    scale = _scale(xp, d, x, windows, level)
     hidden = _encode(xp, d, tensors, x, windows, scale, read)[-origins:]  # [K, B, H]
     context = xp.permute_dims(hidden, (1, 0, 2))
     if d.described:
@@ -77,8 +80,10 @@ def forward(
     if d.decoder == "linear":
         raw = context @ tensors["head.weight"].T + tensors["head.bias"]
         raw = xp.reshape(raw, (*context.shape[:2], d.horizon, d.channels, d.output.size))
+        raw = raw if chosen is None else raw[:, :, chosen]
     else:
-        raw = _decode(xp, d, tensors, x, windows, context, scale, origins)
+        lags = lags_of(d, x.shape[1], origins).of(chosen)
+        raw = _decode(xp, d, tensors, x, windows, context, scale, lags, chosen)
     if ahead is not None:
         raw = _shift(xp, d, raw, ahead / spread[:, :, None, :])
     return Raw(raw, centre, spread)
@@ -92,15 +97,16 @@ class _Scale(NamedTuple):
     spread: Array
     """standard deviation of all points so far, or their mean"""
     statistics: Array
-    """[B, S, C, 3]: how large the spread is, how much patches differ, how far the mean of all is"""
+    """[B, S, C, 3]: how large the spread is and how much patches differ, as logarithms, and how
+    far the mean of all is"""
 
 
 def _scale(
-    xp: Any, d: ForecasterDescription, x: Array, known: Array, level: Array | None
+    xp: Any, d: ForecasterDescription, x: Array, windows: Windows, level: Array | None
 ) -> _Scale:
     batch, patches = x.shape[0], x.shape[1] // d.patch
     shape = (batch, patches, d.patch, d.channels)
-    of, there = xp.reshape(x, shape), xp.reshape(known, shape)
+    of, there = xp.reshape(x, shape), xp.reshape(windows.known, shape)
     count = xp.sum(there, axis=2)
     total = xp.sum(of * there, axis=2)
     counts = xp.cumulative_sum(count, axis=1)
@@ -119,7 +125,12 @@ def _scale(
         own = xp.where(count > 0, total / _at_least(xp, count, 1.0), mean)
         centre = own if level is None else level
         spread = xp.sqrt(_at_least(xp, variance, FLOOR**2))
-    told = [xp.log(spread), xp.log(change + 1e-4), (mean - centre) / spread]
+    size = xp.broadcast_to(windows.size[:, None], mean.shape)
+    told = [
+        size + xp.log(spread),
+        size + xp.log(change + 1e-4),
+        (mean - centre) / spread,
+    ]
     return _Scale(centre, spread, xp.stack(told, axis=-1))
 
 
@@ -173,36 +184,37 @@ def _decode(
     windows: Windows,
     context: Array,
     scale: _Scale,
-    origins: int,
+    lags: Lags,
+    chosen: Index | None,
 ) -> Array:
     """A small network for each target that sees past cycles, [B, K, h, C, P].
 
     The target's location is a mixture of those past values, with weights that depend on the
     context, plus an offset: a seasonal naive forecast that is learned.
     """
-    lags = lags_of(d, x.shape[1], origins)
+    origins = len(lags.index)
     values, known = _gather(xp, d, x, windows.known, lags)  # [B, K, h, C, L + N]
     centre, spread = scale.centre[:, -origins:], scale.spread[:, -origins:]
     values = (values - centre[:, :, None, :, None]) / spread[:, :, None, :, None] * known
     hidden = values @ tensors["targets.weight"].T
     once = context @ tensors["context.weight"].T + tensors["context.bias"]
     about = scale.statistics[:, -origins:] @ tensors["statistics.weight"].T
-    steps = tensors["steps.weight"] @ tensors["steps_to_hidden.weight"].T
+    steps = _only(tensors["steps.weight"], chosen) @ tensors["steps_to_hidden.weight"].T
     hidden = hidden + (once[:, :, None, :] + about)[:, :, None, :, :] + steps[:, None, :]
     if d.future:
         ahead = windows.future @ tensors["ahead.weight"].T
-        ahead = xp.take(ahead, _constant(xp, lags.targets, x), axis=1)
-        ahead = xp.reshape(ahead, (x.shape[0], origins, d.horizon, 1, d.decoder_size))
+        ahead = xp.take(ahead, _constant(xp, lags.targets.ravel(), x), axis=1)
+        ahead = xp.reshape(ahead, (x.shape[0], *lags.targets.shape, 1, d.decoder_size))
         hidden = hidden + ahead
     if d.channels > 1:
         hidden = hidden + tensors["channels.weight"]
-    hidden = 0.5 * hidden * (1 + xp.tanh(0.5 * hidden))  # SiLU that cannot overflow
+    hidden = _gelu(xp, hidden)
     out = hidden @ tensors["head.weight"].T + tensors["head.bias"]
     if not d.candidates:
         return out
     mixed, there = values[..., : d.lags], known[..., : d.lags]
     if d.linear:
-        mapped = _map(xp, d, tensors["linear.weight"], x, windows.known, centre, spread)
+        mapped = _map(xp, d, _only(tensors["linear.weight"], chosen), x, windows.known, centre, spread)
         mixed = xp.concat([mixed, mapped[..., None]], axis=-1)
         there = xp.concat([there, xp.ones_like(mapped)[..., None]], axis=-1)
     weights = out[..., : d.candidates] - 1e9 * (1 - there)  # the unknown has no share
@@ -239,8 +251,8 @@ def _gather(
     xp: Any, d: ForecasterDescription, x: Array, known: Array, lags: Lags
 ) -> tuple[Array, Array]:
     """Past values for each target and which of them are known, [B, K, h, C, L + N]."""
-    index = _constant(xp, lags.index, x)
-    shape = (x.shape[0], *lags.shape, d.channels)
+    index = _constant(xp, lags.index.ravel(), x)
+    shape = (x.shape[0], *lags.index.shape, d.channels)
     inside = _constant(xp, lags.inside.astype(np.float32), x)[:, :, :, None]
     mask = xp.reshape(xp.take(known, index, axis=1), shape) * inside
     found = xp.reshape(xp.take(x, index, axis=1), shape)
@@ -253,6 +265,7 @@ def _adjust(
     tensors: Mapping[str, Array],
     windows: Windows,
     origins: int,
+    chosen: Index | None,
 ) -> tuple[Array, Array | None, Array | None]:
     """Take the season out.
 
@@ -267,11 +280,13 @@ def _adjust(
     first = length - (origins - 1) * d.patch  # what the first origin may see
     profile = _profile(xp, d, x[:, :first], known[:, :first])  # [B, m, C]
     if d.scale == "smoothing":
-        return _smooth(xp, d, tensors["smoothing.weight"], profile, windows, origins)
+        steps = np.arange(d.horizon) if chosen is None else chosen
+        return _smooth(xp, d, tensors["smoothing.weight"], profile, windows, origins, steps)
     phase, ahead = seasonal_index(d, length, origins)
+    ahead = ahead if chosen is None else ahead[:, chosen]
     out = x - xp.take(profile, _constant(xp, phase, x), axis=1)
-    future = xp.take(profile, _constant(xp, ahead, x), axis=1)
-    return out * known, None, xp.reshape(future, (len(x), origins, d.horizon, d.channels))
+    future = xp.take(profile, _constant(xp, ahead.ravel(), x), axis=1)
+    return out * known, None, xp.reshape(future, (len(x), *ahead.shape, d.channels))
 
 
 def _profile(xp: Any, d: ForecasterDescription, x: Array, known: Array) -> Array:
@@ -293,6 +308,7 @@ def _smooth(
     profile: Array,
     windows: Windows,
     origins: int,
+    steps: Index,
 ) -> tuple[Array, Array, Array]:
     """Additive Holt-Winters smoothing without a trend (Smyl 2020, section 3.1, in our scale).
 
@@ -321,7 +337,7 @@ def _smooth(
         if (t + 1) % d.patch == 0:
             levels.append(level)
         if t in ends:
-            targets = [season[(t + 1 + j) % d.season] for j in range(d.horizon)]
+            targets = [season[(t + 1 + j) % d.season] for j in steps.tolist()]
             ahead.append(xp.stack(targets, axis=1))
     return xp.stack(out, axis=1), xp.stack(levels, axis=1), xp.stack(ahead, axis=1)
 
@@ -330,6 +346,15 @@ def _shift(xp: Any, d: ForecasterDescription, raw: Array, base: Array) -> Array:
     """Add `base` [B, K, h, C] to the locations among the outputs."""
     moves = np.isin(np.arange(d.output.size), d.output.locations).astype(np.float32)
     return raw + base[..., None] * _constant(xp, moves, raw)
+
+
+def _only(table: Array, chosen: Index | None) -> Array:
+    return table if chosen is None else table[chosen]
+
+
+def _gelu(xp: Any, x: Array) -> Array:
+    """The Gaussian error linear unit by its tanh (Hendrycks and Gimpel 2016, arXiv:1606.08415)."""
+    return 0.5 * x * (1 + xp.tanh(0.7978845608 * x * (1 + 0.044715 * x * x)))
 
 
 def _at_least(xp: Any, x: Array, floor: float) -> Array:

@@ -1,7 +1,7 @@
 """A trained forecaster as its users hold it: tables of series in, tables of forecasts out."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -261,7 +261,7 @@ class LoadedForecaster:
         rng = np.random.default_rng(seed)
         width = self.description.window
         whole = prepare(panel, self.codec, 0)
-        spaces = (whole.log, whole.spread)
+        spaces = (whole.log, whole.spread, whole.size)
         many = panel.tail(width).select(np.tile(np.arange(len(panel)), n_paths))
         spaces = tuple(np.tile(part, (n_paths, 1)) for part in spaces)
         told = None if ahead is None else np.tile(ahead, (n_paths, 1, 1))
@@ -370,12 +370,26 @@ class Forecasts:
 
     def scores(self, actual: Floats) -> Floats:
         """The normal scores of what came, [N, steps, targets], under the calibrated forecasts."""
-        rows = actual.transpose(0, 2, 1).reshape(-1, self._own[0].shape[1], actual.shape[1])
+        return self._asked(self._right, actual, lambda part, y: part.score(y))
+
+    def nll(self, actual: Floats) -> Floats:
+        """Negative log likelihoods of what came, [N, steps, targets], under the network's own
+        forecasts; see `Forecast.nll`.
+        """
+        return self._asked(self._own, actual, lambda part, y: part.nll(y))
+
+    def _asked(
+        self,
+        parts: Sequence[Distribution],
+        actual: Floats,
+        ask: Callable[[Distribution, Floats], Floats],
+    ) -> Floats:
+        rows = actual.transpose(0, 2, 1).reshape(-1, parts[0].shape[1], actual.shape[1])
         found: list[Floats] = []
         begin = 0
-        for part in self._right:
+        for part in parts:
             end = begin + part.shape[0]
-            found.append(part.score(rows[begin:end]))
+            found.append(ask(part, rows[begin:end]))
             begin = end
         return self._joined(found)
 

@@ -15,16 +15,15 @@ class Lags(NamedTuple):
     """Places in a window, for each of K origins and h targets; L + N of them a target."""
 
     index: Index
-    """[K * h * (L + N)], within the window"""
+    """[K, h, L + N], within the window"""
     inside: NDArray[np.bool_]
     """[K, h, L + N], whether there is such a point; `index` is 0 where there is not"""
     targets: Index
-    """[K * h], the targets' own places, which lie beyond the window for the last origin"""
+    """[K, h], the targets' own places, which lie beyond the window for the last origin"""
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """(K, h, L + N)."""
-        return self.inside.shape
+    def of(self, chosen: Index | None) -> "Lags":
+        """Of some of the targets; None for all."""
+        return self if chosen is None else Lags(*(part[:, chosen] for part in self))
 
 
 @lru_cache(maxsize=64)
@@ -49,17 +48,17 @@ def lags_of(description: ForecasterDescription, length: int, origins: int) -> La
     stacked = np.stack(places, -1)
     inside = stacked >= 0
     index = np.where(inside, stacked, 0)
-    return Lags(index.ravel(), inside, targets.ravel())
+    return Lags(index, inside, targets)
 
 
 @lru_cache(maxsize=64)
 def seasonal_index(
     description: ForecasterDescription, length: int, origins: int
 ) -> tuple[Index, Index]:
-    """The phase within the shortest season of each point [W] and of each target [K * h]."""
+    """The phase within the shortest season of each point [W] and of each target [K, h]."""
     d = description
     _, targets = _origins(d, length, origins)
-    return np.arange(length) % d.season, targets.ravel() % d.season
+    return np.arange(length) % d.season, targets % d.season
 
 
 def _origins(d: ForecasterDescription, length: int, origins: int) -> tuple[Index, Index]:

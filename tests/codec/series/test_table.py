@@ -1,4 +1,4 @@
-import warnings
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -94,6 +94,33 @@ def test_stamps_may_be_dates_periods_strings_or_numbers():
         panel = panel_from_table(long(ds=numbers))
         assert panel.frequency.name == "2"
         np.testing.assert_array_equal(panel.first, [1, 1])
+
+
+def test_indexes_of_pandas_become_columns():
+    frame = long().to_pandas()
+    one = frame[frame.unique_id == "a"].drop(columns="unique_id").set_index("ds")
+    for table in (
+        one,
+        one.rename_axis(None),
+        one.y,
+        one.set_index(one.index.to_period("D")),
+        frame.set_index(["unique_id", "ds"], drop=False),
+    ):
+        assert panel_from_table(table).frequency.name == "D"
+
+
+def test_numbers_of_pandas_that_may_be_missing():
+    frame = pd.DataFrame({"ds": pd.Series([1, 2, 3], dtype="Int64"), "y": [1.0, 2, 3]})
+    for y in (
+        pd.Series([1, None, 3], dtype="Int64"),
+        pd.Series([1, None, 3], dtype="double[pyarrow]"),
+        pd.Series([1, None, 3], dtype=object),
+        pd.Series(["1", "NA", "3"]),
+    ):
+        panel, _ = warning_of(frame.assign(y=y), missing="mask")
+        np.testing.assert_array_equal(panel.values[:, 0], [1, np.nan, 3])
+    objects = frame.assign(ds=pd.Series([1, 2, 3], dtype=object))
+    assert panel_from_table(objects).frequency.name == "1"
 
 
 def test_one_series_needs_no_column_of_ids():
@@ -218,8 +245,8 @@ def test_a_table_may_have_a_series_in_each_row():
             },
             (
                 "series 'a': no row for 2024-01-04, between row 5 (2024-01-03) and row 7 "
-                "(2024-01-06), with frequency D (4 missing stamps); add them, or choose missing=interpolate or "
-                "missing=mask"
+                "(2024-01-06), with frequency D (4 missing stamps); add them, or choose "
+                "missing=interpolate or missing=mask"
             ),
         ),
         (
@@ -337,6 +364,10 @@ def test_columns_that_cannot_be_are_refused():
         Columns(past="y")
     with pytest.raises(DataError, match="no target column is named"):
         Columns(target=())
+    with pytest.raises(DataError, match="None is no name of a column; names are strings"):
+        Columns(id=None)
+    with pytest.raises(DataError, match="1 is no name of a column; names are strings"):
+        Columns(target=1)
 
 
 @pytest.mark.parametrize(
@@ -344,6 +375,16 @@ def test_columns_that_cannot_be_are_refused():
     [
         (long().clear(), {}, "the table has no rows"),
         ([1, 2], {}, "list is not a table; allowed are data frames of pandas, polars"),
+        (
+            "t.csv",
+            {},
+            (
+                "str is not a table; allowed are data frames of pandas, polars and others "
+                "that narwhals knows; for a file, give what read_table reads"
+            ),
+        ),
+        (long().to_pandas()[["ds", "y", "y"]], {}, "two columns of the table are named 'y'"),
+        (long(), {"ids": []}, "ids is empty; name one series at least, or give None for all"),
         (long(), {"missing": "drop"}, "missing='drop'; allowed are error, interpolate and mask"),
         (long(), {"layout": "tall"}, "layout='tall'; allowed are long, wide and rows"),
         (long(), {"ids": ["a", "c"]}, "there is no series 'c' in the table"),
@@ -389,7 +430,7 @@ def test_gaps_are_filled_with_a_warning():
     panel, message = warning_of(frame, missing="mask")
     assert message == (
         "series 'a': no row for 2024-01-03, between row 3 (2024-01-02) and row 5 (2024-01-04), "
-        "with frequency D (2 missing stamps); they are left out of training"
+        "with frequency D (2 missing stamps); left out of training"
     )
     np.testing.assert_array_equal(panel.values[:, 0], [0, 2, np.nan, 6, 1, np.nan, 5, 7])
     panel, _ = warning_of(frame, missing="interpolate")
@@ -401,7 +442,7 @@ def test_missing_values_are_interpolated_within_their_series():
     panel, message = warning_of(frame, missing="interpolate")
     assert message == (
         "series 'a', row 1 (2024-01-01): 'y' is missing (4 missing or infinite values); "
-        "they are interpolated"
+        "interpolated"
     )
     np.testing.assert_allclose(panel.values[:, 0], [2, 2, 5, 8, 1, 3, 5, 5])
     panel, _ = warning_of(frame, missing="mask")
@@ -410,7 +451,14 @@ def test_missing_values_are_interpolated_within_their_series():
 
 
 def test_ids_choose_series_and_their_order():
+    assert panel_from_table(long(unique_id=[7, 5] * 4), ids=["5", 7]).ids == (5, 7)
     assert panel_from_table(long(), ids=["b"]).ids == ("b",)
+    frame = long(y=[None, 1.0] * 4, size=[1, 2] * 4, kind=["u", "v"] * 4, w=[1, 3] * 4)
+    columns = Columns(static=["size", "kind"], weight="w")
+    one = panel_from_table(frame, columns, ids=["b"])  # what is wrong with others does not matter
+    assert (one.static[0, 0], one.categories[0, 0], one.weights[0]) == (2, 2, 3)
+    np.testing.assert_array_equal(one.values[:, 0], [1, 1, 1, 1])
+    assert error_of(long(), ids=["b", "b"]) == "series 'b' is named twice; ids takes each once"
     assert panel_from_table(long(), ids=["b", "a"]).ids == ("b", "a")
 
 
@@ -433,6 +481,15 @@ def test_series_in_a_zone_go_through_changes_of_the_clock(zone, step, make):
         else index.tz_convert("UTC").tz_localize(None)
     )
     np.testing.assert_array_equal(panel.stamps(0), expected.to_numpy().astype("M8[us]"))
+
+
+def test_an_hour_shown_twice_without_its_offset_is_told():
+    stamps = pd.date_range("2024-10-26", periods=60, freq="h", tz="Europe/Berlin")
+    frame = pd.DataFrame({"unique_id": "a", "ds": stamps.tz_localize(None), "y": 1.0})
+    assert error_of(frame) == (
+        "series 'a', row 27: 2024-10-27 02:00 comes again in row 28; a series has each stamp once"
+        "; where a clock was set back, give times with their offset"
+    )
 
 
 def test_a_zone_can_be_given_for_times_without():
@@ -485,6 +542,14 @@ def test_future_values_lie_after_the_end_of_each_series():
     assert error(hole) == (
         "series 'a', row 13 (2024-01-06): 'price' is missing; a forecast needs it"
     )
+    assert error(pl.concat([ahead, ahead[8:9]])) == (
+        "series 'a', row 9: 2024-01-02 comes again in row 22; covariates have each stamp once"
+    )
+    assert error(pl.concat([shared, shared[:1]])) == (
+        "row 1: 2024-01-01 comes again in row 8; covariates have each stamp once"
+    )
+    plain = panel_from_table(frame)
+    assert future_values(None, plain, columns, horizon=2).shape == (2, 2, 0)
     assert error(ahead.rename({"price": "prices"})).startswith(
         "the table has no column 'price'; did you mean 'prices'?"
     )
@@ -517,9 +582,13 @@ def test_a_hundred_thousand_series_in_one_pass():
             "y": np.arange(number * length, dtype=float),
         }
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    tracemalloc.start()
+    try:
         panel = panel_from_table(frame)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 16 * panel.values.nbytes
     assert len(panel) == number
     assert panel.before(5).values.shape == (number * 15, 1)
     assert panel.stamps_after(3).shape == (number, 3)

@@ -138,7 +138,7 @@ def _holidays(wall: Stamps, country: str) -> NDArray[np.bool_]:
     try:
         import holidays
     except ModuleNotFoundError as error:
-        raise missing_extra(error, "the calendar of holidays") from error
+        raise missing_extra(error, "The calendar of holidays") from error
     days = wall.astype("datetime64[D]")
     if not days.size:
         return np.zeros(days.shape, bool)

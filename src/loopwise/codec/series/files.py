@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loopwise.codec.corpus import Source, read_sources
-from loopwise.codec.series.columns import open_frame, times
+from loopwise.codec.series.columns import open_frame
+from loopwise.codec.series.times import times
 from loopwise.errors import DataError, missing_extra
 from loopwise.files import write_atomically
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _PARQUET = b"PAR1"
 _SEPARATORS = ",;\t"
+_SNIFFED = 100  # rows that rule out most columns that are no numbers
 
 
 def read_table(path: str | os.PathLike[str]) -> "nw.DataFrame[Any]":
@@ -41,7 +43,7 @@ def read_table(path: str | os.PathLike[str]) -> "nw.DataFrame[Any]":
         import narwhals as nw
         import polars as pl
     except ModuleNotFoundError as error:
-        raise missing_extra(error, "reading tables") from error
+        raise missing_extra(error, "Reading tables") from error
     if os.path.isdir(path):
         raise DataError(f"{os.fspath(path)}: is a folder; give one file, CSV or Parquet")
     (source, *others) = read_sources([path])
@@ -95,12 +97,16 @@ def _typed(column: "pl.Series") -> "pl.Series":
     import polars as pl
 
     missing = column.null_count()
-    if missing == len(column) or column.str.contains(r"^[+-]?0\d").any():
+    if missing == len(column):
         return column
+    head = column.head(_SNIFFED)
     for kind in (pl.Int64, pl.Float64):
+        if head.cast(kind, strict=False).null_count() > head.null_count():
+            continue
         numbers = column.cast(kind, strict=False)
         if numbers.null_count() == missing:
-            return numbers
+            zeros = column.filter(column.str.starts_with("0"))
+            return column if zeros.str.contains(r"^0\d").any() else numbers
     return column
 
 

@@ -7,15 +7,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from loopwise.codec.series.columns import (
-    Columns,
-    as_strings,
-    is_text,
-    numbers,
-    require_columns,
-    times,
-)
+from loopwise.codec.series.columns import Columns, as_strings, is_text, numbers, require_columns
 from loopwise.codec.series.stamps import Stamps
+from loopwise.codec.series.times import times
 from loopwise.errors import DataError
 
 if TYPE_CHECKING:
@@ -162,10 +156,11 @@ def _of_grid(
     empty = np.flatnonzero(~present.any(axis=1))
     if len(empty):
         raise DataError(f"series {ids[empty[0]]!r} has no value at all")
-    begin = present.argmax(axis=1)[:, None]
-    end = values.shape[1] - present[:, ::-1].argmax(axis=1)[:, None]
-    place = np.arange(values.shape[1])
-    codes, steps = np.nonzero((place >= begin) & (place < end))
+    begin = present.argmax(axis=1)
+    lengths = values.shape[1] - present[:, ::-1].argmax(axis=1) - begin
+    offsets = np.cumsum(lengths) - lengths
+    codes = np.repeat(np.arange(len(values)), lengths)
+    steps = np.arange(len(codes)) + np.repeat(begin - offsets, lengths)
     return Points(
         ids=tuple(ids),
         codes=codes,
@@ -196,7 +191,7 @@ def _rows(frame: "nw.DataFrame[Any]", columns: Columns) -> Points:
     def place(name: str) -> Callable[[int], str]:
         return lambda k: f"series {ids[k]!r}, row {k + 1}, column {name!r}"
 
-    values = np.stack([numbers(frame[name], place(name)) for name in names], axis=1)
+    values = np.ascontiguousarray(np.stack([numbers(frame[name], place(name)) for name in names]).T)
     stamps = np.arange(1, len(names) + 1)
     points = _of_grid(ids, stamps, stamps, values, columns, None)
     return replace(points, rows=points.codes + 1)

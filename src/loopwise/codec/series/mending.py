@@ -24,7 +24,8 @@ def in_order(points: Points) -> Points:
     Raises:
         DataError: a series has a stamp twice.
     """
-    points = _by(points, np.argsort(points.codes, kind="stable"))
+    if (np.diff(points.codes) < 0).any():
+        points = _by(points, np.argsort(points.codes, kind="stable"))
     same = points.codes[1:] == points.codes[:-1]
     back = np.flatnonzero(same & (points.stamps[1:] < points.stamps[:-1]))
     if len(back):
@@ -42,7 +43,9 @@ def in_order(points: Points) -> Points:
     )
     if len(twice):
         k = int(twice[0])
-        hint = "; several series need an id column" if len(points.ids) == 1 else ""
+        hint = "; several series need an id column" if points.ids[0] in points.names else ""
+        if points.zone is None and stamp_text(points.stamps[k]).endswith(":00"):
+            hint += "; where a clock was set back, give times with their offset"
         raise DataError(
             f"{points.where(k)}: {stamp_text(points.stamps[k])} comes again in row "
             f"{points.rows[k + 1]}{_more(len(twice), 'such stamps')}; "
@@ -108,7 +111,7 @@ def without_gaps(
     return numbers, offsets, rows
 
 
-_DONE = {"interpolate": "they are interpolated", "mask": "they are left out of training"}
+_DONE = {"interpolate": "interpolated", "mask": "left out of training"}
 
 
 def without_missing(

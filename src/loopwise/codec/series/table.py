@@ -1,18 +1,20 @@
 """Tables into panels: data frames of pandas, polars and others, in three layouts."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from loopwise.codec.series.columns import Columns, numbers, open_frame, require_columns, times
+from loopwise.codec.series.columns import Columns, numbers, open_frame, require_columns
 from loopwise.codec.series.frequency import Frequency
 from loopwise.codec.series.layouts import Layout, Points, read_points, series_of
 from loopwise.codec.series.mending import Missing, in_order, without_gaps, without_missing
 from loopwise.codec.series.panel import Floats, Integers, Panel, Schema, offsets_of
 from loopwise.codec.series.stamps import Stamps, stamp_text
 from loopwise.codec.series.statics import read_statics
+from loopwise.codec.series.times import times
 from loopwise.codec.series.zones import to_local, to_utc
 from loopwise.config import nearest
 from loopwise.errors import DataError
@@ -54,7 +56,8 @@ def panel_from_table(
             series; ``"rows"``, a row for each series, its id and then its values, numbered from 1
             and ended by empty cells. The last two have no covariates, and a series begins and ends
             with its first and last value.
-        ids: the series to take, in this order; without, all, as they first come in the table.
+        ids: the series to take, in this order, numbers also as texts; without, all, as they first
+            come in the table.
         minimum: the fewest points that a series may have.
         zone: the time zone of the stamps; those without a zone are what its clocks show, others are
             moved to it.
@@ -85,6 +88,9 @@ def panel_from_table(
         if layout == "long"
         else {}
     )
+    if ids is not None:
+        chosen = _places(points.ids, ids)
+        points, statics = _only(points, chosen), _only_statics(statics, chosen)
     points = in_order(points)
     wanted = like.frequency if like and frequency is None else frequency
     points, step = _on_grid(points, wanted)
@@ -100,14 +106,12 @@ def panel_from_table(
         frequency=step,
         targets=points.names[:targets],
         past=np.ascontiguousarray(values[:, targets:past]),
-        past_names=columns.past if isinstance(columns.past, tuple) else tuple(columns.past),
+        past_names=tuple(columns.past),
         future=np.ascontiguousarray(values[:, past:]),
         future_names=tuple(columns.future),
         zone=points.zone,
         **statics,
     )
-    if ids is not None:
-        panel = panel.select([_find(panel, each) for each in ids])
     _require_length(panel, minimum)
     if like is not None:
         panel.require_like(like)
@@ -158,14 +162,43 @@ def _days_or_longer(points: Points) -> bool:
     return bool(len(steps)) and float(np.median(steps)) >= _NEARLY_A_DAY
 
 
-def _find(panel: Panel, name: str | int) -> int:
-    try:
-        return panel.ids.index(name)
-    except ValueError:
-        known = [str(each) for each in panel.ids]
-        raise DataError(
-            f"there is no series {name!r} in the table{nearest(str(name), known)}"
-        ) from None
+def _places(known: tuple[str | int, ...], ids: Sequence[str | int]) -> Integers:
+    """Where the series of these names are among the known ones."""
+    if not len(ids):
+        raise DataError("ids is empty; name one series at least, or give None for all")
+    place = {str(name): i for i, name in enumerate(known)}
+    twice = [name for name, count in Counter(map(str, ids)).items() if count > 1]
+    if twice:
+        raise DataError(f"series {twice[0]!r} is named twice; ids takes each once")
+    for name in ids:
+        if str(name) not in place:
+            raise DataError(
+                f"there is no series {name!r} in the table{nearest(str(name), list(place))}"
+            )
+    return np.array([place[str(name)] for name in ids])
+
+
+def _only(points: Points, chosen: Integers) -> Points:
+    """The points of some series, in the order of these."""
+    code = np.full(len(points.ids), -1)
+    code[chosen] = np.arange(len(chosen))
+    codes = code[points.codes]
+    kept = codes >= 0
+    return replace(
+        points,
+        ids=tuple(points.ids[i] for i in chosen),
+        codes=codes[kept],
+        stamps=points.stamps[kept],
+        rows=points.rows[kept],
+        numbers=points.numbers[kept],
+    )
+
+
+def _only_statics(statics: dict[str, Any], chosen: Integers) -> dict[str, Any]:
+    return {
+        name: value[chosen] if isinstance(value, np.ndarray) else value
+        for name, value in statics.items()
+    }
 
 
 def _require_length(panel: Panel, minimum: int) -> None:
@@ -196,17 +229,19 @@ def future_values(
         float64 [N, horizon, F], in the order of `Panel.future_names`.
 
     Raises:
-        DataError: a column, a row or a value is missing, or a value is infinite; names covariate,
-            series and stamp.
+        DataError: a column, a row or a value is missing, a value is infinite, or a series has a
+            stamp twice; names covariate, series and stamp.
         MissingExtraError: narwhals or polars is not installed.
     """
+    if not panel.future_names:
+        return np.empty((len(panel), horizon, 0))
     columns = columns or Columns()
     table = open_frame(frame)
     require_columns(table, (columns.time, *panel.future_names))
     stamps = _stamps_like(table, columns, panel)
     wanted = panel.stamps_after(horizon)
     series = _series_like(table, columns, panel)
-    rows = _rows_of(series, stamps, wanted, len(panel))
+    rows = _rows_of(series, stamps, wanted, panel.ids)
     if (rows < 0).any():
         i, k = (int(place[0]) for place in np.nonzero(rows < 0))
         lost = int((rows < 0).sum())
@@ -216,7 +251,7 @@ def future_values(
             f"{panel.future_names[0]!r} must be known for a forecast{more}"
         )
     found = [numbers(table[name])[rows] for name in panel.future_names]
-    result = np.stack(found, axis=-1) if found else np.empty((*rows.shape, 0))
+    result = np.stack(found, axis=-1)
     if not np.isfinite(result).all():
         i, k, f = (int(place[0]) for place in np.nonzero(~np.isfinite(result)))
         kind = "missing" if np.isnan(result[i, k, f]) else "infinite"
@@ -251,7 +286,9 @@ def _series_like(table: "nw.DataFrame[Any]", columns: Columns, panel: Panel) -> 
     return np.array([place.get(name, -1) for name in ids], np.int64)[codes]
 
 
-def _rows_of(series: Integers | None, stamps: Stamps, wanted: Stamps, number: int) -> Integers:
+def _rows_of(
+    series: Integers | None, stamps: Stamps, wanted: Stamps, ids: tuple[str | int, ...]
+) -> Integers:
     """The row of a table for each of the wanted stamps [N, h], or -1."""
     ticks, sought = stamps.astype(np.int64), wanted.astype(np.int64)
     different = np.unique(ticks)
@@ -260,9 +297,18 @@ def _rows_of(series: Integers | None, stamps: Stamps, wanted: Stamps, number: in
     there = different[place] == sought
     owner = np.zeros(len(ticks), np.int64) if series is None else series
     row_key = owner * len(different) + np.searchsorted(different, ticks)
-    sought_owner = np.arange(number)[:, None] if series is not None else 0
+    sought_owner = np.arange(len(ids))[:, None] if series is not None else 0
     key = sought_owner * len(different) + place
     order = np.argsort(row_key, kind="stable")
-    found = np.minimum(np.searchsorted(row_key[order], key), len(order) - 1)
+    ordered = row_key[order]
+    twice = np.flatnonzero((ordered[1:] == ordered[:-1]) & (ordered[1:] >= 0))
+    if len(twice):
+        row, again = order[twice[0]], order[twice[0] + 1]
+        of = "" if series is None else f"series {ids[series[row]]!r}, "
+        raise DataError(
+            f"{of}row {row + 1}: {stamp_text(stamps[row])} comes again in row {again + 1}; "
+            f"covariates have each stamp once"
+        )
+    found = np.minimum(np.searchsorted(ordered, key), len(order) - 1)
     rows = order[found]
     return np.where(there & (row_key[rows] == key), rows, -1)

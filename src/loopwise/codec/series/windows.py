@@ -33,6 +33,9 @@ class Windows(NamedTuple):
     """[B, L, C] in the window's space; 0 where nothing is known"""
     known: Any
     """[B, L, C], 1 or 0"""
+    size: Any
+    """[B, C], how large the standard deviation of the series is, as a logarithm: that of
+    logarithms as it is, else its share of the mean's size"""
     past: Any
     """[B, L, covariates known up to now]"""
     future: Any
@@ -81,6 +84,7 @@ class Prepared:
         values: [total, C of the panel].
         log: which rows are forecast by their logarithms, [R, C of the network].
         spread: their standard deviations, then, [R, C of the network].
+        size: see `Windows`, [R, C of the network].
         past: [total, P].
         future: covariates known ahead of all series, each with `beyond` points more than it has,
             [total + N * beyond, F].
@@ -96,6 +100,7 @@ class Prepared:
     values: Floats
     log: NDArray[np.bool_]
     spread: Floats
+    size: Array
     past: Array
     future: Array
     beyond: int
@@ -117,7 +122,7 @@ def prepare(
     beyond: int,
     ahead: Floats | None = None,
     until: Integers | None = None,
-    spaces: tuple[NDArray[np.bool_], Floats] | None = None,
+    spaces: tuple[NDArray[np.bool_], Floats, Array] | None = None,
 ) -> Prepared:
     """Make a panel ready.
 
@@ -128,12 +133,12 @@ def prepare(
         ahead: of these points the table's own covariates known ahead, [N, `beyond`, F]; None
             where the codec has none, or nothing is forecast beyond the end.
         until: how many points of each series may decide its space, [N]; None for all.
-        spaces: `Prepared.log` and `Prepared.spread`, if they are known already.
+        spaces: `Prepared.log`, `spread` and `size`, if they are known already.
     """
     lengths = panel.lengths
     if spaces is None:
         spaces = _spaces(panel, codec, lengths if until is None else np.minimum(until, lengths))
-    log, spread = spaces
+    log, spread, size = spaces
     future = np.empty((len(panel.values) + len(panel) * beyond, codec.ahead), np.float32)
     if codec.ahead:
         inside = np.ones(len(future), bool)
@@ -152,6 +157,7 @@ def prepare(
         panel.values,
         log,
         spread,
+        size,
         codec.past(panel.past),
         future,
         beyond,
@@ -194,6 +200,7 @@ def cut(
         Windows(
             scaled.astype(np.float32),
             known.astype(np.float32),
+            prepared.size[rows],
             np.where(there[..., None], prepared.past[index], np.float32(0)),
             _ahead(prepared, series, ends, length, horizon),
             prepared.static[series],
@@ -254,8 +261,8 @@ def _centre(values: Floats, known: NDArray[np.bool_], patch: int) -> Floats:
 
 def _spaces(
     panel: Panel, codec: SeriesCodec, lengths: Integers
-) -> tuple[NDArray[np.bool_], Floats]:
-    """Of each row and channel: by its logarithm or not, and its spread, [R, C]."""
+) -> tuple[NDArray[np.bool_], Floats, Array]:
+    """Of each row and channel: by its logarithm or not, its spread, and its size, [R, C]."""
     considered = np.arange(len(panel.values)) - np.repeat(panel.offsets[:-1], panel.lengths)
     inside = considered < np.repeat(lengths, panel.lengths)
     values = panel.values
@@ -277,8 +284,10 @@ def _spaces(
         spread = np.sqrt(_sums(panel, off * off) / count)
         size = np.where(log, 1.0, np.abs(mean))
         spread = np.maximum(spread, LEAST * np.where(size > 0, size, 1.0))
+    whole = np.where(log, 1.0, np.abs(mean) + spread)
+    size = np.log(spread / whole) if codec.space in ("log", "plain") else np.zeros_like(mean)
     shape = (len(panel) * codec.rows_per_series, codec.channels)
-    return log.reshape(shape), spread.reshape(shape)
+    return log.reshape(shape), spread.reshape(shape), size.reshape(shape).astype(np.float32)
 
 
 def _sums(panel: Panel, values: Floats) -> Floats:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from loopwise.codec.series.distributions import LEVELS, Output, OutputName, make_output
+from loopwise.codec.series.distributions import Output, OutputName, make_output
 from loopwise.config import ActsWith, Section
 from loopwise.errors import DataError
 from loopwise.tasks.layers.config import LayersConfig
@@ -129,7 +129,7 @@ class ModelConfig(LayersConfig):
         "poisson, bernoulli) or a point",
     )
     levels: Annotated[tuple[float, ...], ActsWith("output", ("quantiles",))] = Field(
-        default=LEVELS, description="of the quantiles, between 0 and 1"
+        default=(0.1, 0.25, 0.5, 0.75, 0.9), description="of the quantiles, between 0 and 1"
     )
     components: Annotated[int, ActsWith("output", ("mixture",))] = Field(
         default=3, ge=1, description="normals of a mixture"
@@ -178,6 +178,11 @@ class ForecastTrainConfig(TrainConfig):
     )
     warmup_points: int = Field(
         default=0, ge=0, description="points before a window's first loss; 0 = model.window"
+    )
+    targets: int = Field(
+        default=64,
+        ge=0,
+        description="targets of a window that a step learns from, drawn at random; 0 = all",
     )
     epoch_windows: int = Field(
         default=0, ge=0, description="windows of an epoch, in all processes; 0 = by the data"

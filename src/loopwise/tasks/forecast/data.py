@@ -20,7 +20,8 @@ class ForecastBatch(NamedTuple):
 
     Attributes:
         windows: of each member.
-        targets: [B, K, h, C] of each, in the window's space; NaN where nothing is known.
+        targets: [B, K, n, C] of each, in the window's space; NaN where nothing is known.
+        chosen: which n of the h targets after an origin these are; None for all.
         scale: [B, 1, 1, C] of each, what counts are divided by.
         weight: [B] of each.
     """
@@ -29,6 +30,7 @@ class ForecastBatch(NamedTuple):
     targets: list[Tensor]
     scale: list[Tensor]
     weight: list[Tensor]
+    chosen: Integers | None
 
 
 class WindowStream:
@@ -46,6 +48,7 @@ class WindowStream:
         length: points of a window, whole patches.
         origins: K, targets after so many last patches.
         batch_size: windows of a batch, of each member, of one process.
+        targets: n, how many targets after an origin are drawn; 0 for all.
         epoch_windows: windows of an epoch in all processes; 0 by the data.
         epochs: passes that are to come, by which 0 chooses.
         seed: equal in all processes.
@@ -66,6 +69,7 @@ class WindowStream:
         origins: int,
         batch_size: int,
         *,
+        targets: int = 0,
         epoch_windows: int = 0,
         epochs: int = 1,
         seed: int = 1,
@@ -84,7 +88,7 @@ class WindowStream:
         places = int(np.maximum(until[self._rows] - 1, 1).sum())
         self.batches = _batches(epoch_windows, places, batch_size * world, epochs)
         self._batch_size, self._seed, self._rank, self._world = batch_size, seed, rank, world
-        self._given_out = 0
+        self._targets, self._given_out = targets, 0
 
     @property
     def epoch(self) -> int:
@@ -103,9 +107,11 @@ class WindowStream:
 
     def next(self) -> ForecastBatch:
         """The next batch."""
-        members = [self._draw(n) for n in range(self._description.members)]
+        chosen = self._choose()
+        members = [self._draw(n, chosen) for n in range(self._description.members)]
         self._given_out += 1
-        return ForecastBatch(*(list(part) for part in zip(*members, strict=True)))
+        windows, targets, scale, weight = (list(part) for part in zip(*members, strict=True))
+        return ForecastBatch(windows, targets, scale, weight, chosen)
 
     def state_dict(self) -> dict[str, Any]:
         """How many batches were given out, and of what, as JSON values."""
@@ -144,13 +150,23 @@ class WindowStream:
         first = np.minimum(length, last)
         return rows, first + (rng.random(count) * (last - first + 1)).astype(np.int64)
 
-    def _draw(self, member: int) -> tuple[Windows, Tensor, Tensor, Tensor]:
+    def _choose(self) -> Integers | None:
+        """Places in the horizon, equal in all processes."""
+        horizon = self._description.horizon
+        if not 0 < self._targets < horizon:
+            return None
+        rng = np.random.default_rng([self._seed, self._given_out])
+        return np.sort(rng.choice(horizon, self._targets, replace=False)).astype(np.int64)
+
+    def _draw(self, member: int, chosen: Integers | None) -> tuple[Windows, Tensor, Tensor, Tensor]:
         rng = np.random.default_rng([self._seed, self._rank, self._given_out, member])
         rows, ends = self.places(rng, self._batch_size, self._length)
         until = self.until[rows]
         windows, space, targets = take(
             self._prepared, rows, ends, self._length, self._origins, self._description, until
         )
+        if chosen is not None:
+            targets = targets[:, :, chosen]
         scale = torch.from_numpy(space.spread.astype(np.float32))[:, None, None, :]
         weight = torch.from_numpy(self._weight[rows].astype(np.float32))
         return as_tensors(windows), targets, scale, weight

@@ -10,6 +10,7 @@ from torch.nn import functional
 from loopwise.codec.series.windows import Windows
 from loopwise.runtime.description import ForecasterDescription
 from loopwise.runtime.forecast_network import Raw, Read, forward
+from loopwise.runtime.lags import Index
 from loopwise.tasks.forecast.config import ModelConfig
 from loopwise.tasks.layers.modules import RecurrentLayers
 
@@ -38,10 +39,10 @@ class Member(nn.Module):
                 self._add(name, torch.empty(shape), trained=name != "linear.weight")
         self._initialise()
 
-    def forward(self, windows: Windows, origins: int) -> Raw:
+    def forward(self, windows: Windows, origins: int, chosen: Index | None) -> Raw:
         """As `loopwise.runtime.forecast_network.forward`."""
         read = Read(self._read, self._drop)
-        return forward(self.description, self._own(), windows, read, origins)
+        return forward(self.description, self._own(), windows, read, origins, chosen)
 
     def _add(self, name: str, tensor: Tensor, *, trained: bool) -> None:
         """A tensor by the name that a bundle has for it, dots included."""
@@ -115,8 +116,11 @@ class ForecastNetwork(nn.Module):
         for member in self.members:
             member.get_buffer("linear.weight").copy_(weight)
 
-    def forward(self, windows: Sequence[Windows], origins: int) -> list[Raw]:
+    def forward(
+        self, windows: Sequence[Windows], origins: int = 1, chosen: Index | None = None
+    ) -> list[Raw]:
         """What each member makes of its own windows."""
         return [
-            member(own, origins) for member, own in zip(self.members, windows, strict=True)
+            member(own, origins, chosen)
+            for member, own in zip(self.members, windows, strict=True)
         ]

@@ -65,6 +65,7 @@ class ForecastTask:
             self._length,
             config.train.origins,
             config.train.batch_size,
+            targets=config.train.targets,
             epoch_windows=config.train.epoch_windows,
             epochs=config.train.epochs,
             seed=config.train.seed,
@@ -115,7 +116,9 @@ class ForecastTask:
 
     def loss(self, model: nn.Module, batch: ForecastBatch, state: State | None) -> StepLoss:
         """Mean loss of the targets that are known, in units of their window's scale."""
-        raws: list[Raw] = model(batch.windows, self.config.train.origins)
+        raws: list[Raw] = model(
+            batch.windows, self.config.train.origins, batch.chosen
+        )
         total = torch.zeros(())
         count = 0
         for raw, targets, scale, weight in zip(

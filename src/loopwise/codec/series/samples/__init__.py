@@ -8,8 +8,10 @@ Both are in the public domain. They are as statsmodels carries them (``statsmode
   (ERSST.V3B, Nino 1+2).
 """
 
+import os
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +20,8 @@ from loopwise.codec.series.frequency import Frequency
 from loopwise.codec.series.panel import Panel
 from loopwise.codec.series.stamps import Stamps
 from loopwise.config import nearest
-from loopwise.errors import ConfigError
+from loopwise.errors import ConfigError, DataError
+from loopwise.files import write_atomically
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +49,17 @@ class Sample:
         return Panel.from_arrays(
             [self.values], ids=[self.name], first=self.stamps[0], frequency=self.frequency
         )
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Write the series as a CSV file, over what is there.
+
+        Raises:
+            DataError: the file cannot be written.
+        """
+        try:
+            write_atomically(Path(path), self.csv.encode())
+        except OSError as error:
+            raise DataError(f"{os.fspath(path)}: cannot be written ({error.strerror})") from None
 
 
 _KNOWN = {
