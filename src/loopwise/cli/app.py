@@ -3,6 +3,7 @@
 import io
 import os
 import sys
+import warnings
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -21,7 +22,7 @@ from loopwise.cli import (
     score,
     train,
 )
-from loopwise.errors import LoopwiseError, missing_extra
+from loopwise.errors import DataWarning, LoopwiseError, missing_extra
 
 
 class InOrder(TyperGroup):
@@ -98,7 +99,10 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         try:
-            app()
+            with warnings.catch_warnings():
+                warnings.simplefilter("always", DataWarning)
+                warnings.showwarning = _warn
+                app()
         finally:
             sys.stdout.flush()  # at exit it would be too late to catch a closed pipe
     except LoopwiseError as error:
@@ -111,6 +115,11 @@ def main() -> None:
         raise SystemExit(1) from None
     except OSError as error:  # a disk or a permission that no module expected to fail
         _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+
+
+def _warn(message: Warning | str, kind: type[Warning], *_: object) -> None:
+    name = "" if issubclass(kind, DataWarning) else f"{kind.__name__}: "
+    print(f"warning: {name}{message}", file=sys.stderr)
 
 
 def _fail(message: str) -> NoReturn:
