@@ -3,6 +3,7 @@
 import io
 import os
 import sys
+import warnings
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -15,12 +16,13 @@ from loopwise.cli import (
     doctor,
     evaluate,
     export,
+    forecast,
     generate,
     inspect,
     score,
     train,
 )
-from loopwise.errors import LoopwiseError, missing_extra
+from loopwise.errors import DataWarning, LoopwiseError, missing_extra
 
 
 class InOrder(TyperGroup):
@@ -33,6 +35,7 @@ class InOrder(TyperGroup):
             "diagnose",
             "inspect",
             "evaluate",
+            "forecast",
             "generate",
             "score",
             "export",
@@ -56,6 +59,7 @@ app.add_typer(train.app, name="train")
 app.command()(diagnose.diagnose)
 app.command()(inspect.inspect)
 app.command()(evaluate.evaluate)
+app.command()(forecast.forecast)
 app.command()(generate.generate)
 app.command()(score.score)
 app.command()(export.export)
@@ -95,7 +99,10 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
     try:
         try:
-            app()
+            with warnings.catch_warnings():
+                warnings.simplefilter("always", DataWarning)
+                warnings.showwarning = _warn
+                app()
         finally:
             sys.stdout.flush()  # at exit it would be too late to catch a closed pipe
     except LoopwiseError as error:
@@ -108,6 +115,11 @@ def main() -> None:
         raise SystemExit(1) from None
     except OSError as error:  # a disk or a permission that no module expected to fail
         _fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+
+
+def _warn(message: Warning | str, kind: type[Warning], *_: object) -> None:
+    name = "" if issubclass(kind, DataWarning) else f"{kind.__name__}: "
+    print(f"warning: {name}{message}", file=sys.stderr)
 
 
 def _fail(message: str) -> NoReturn:

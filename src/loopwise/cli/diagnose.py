@@ -20,7 +20,7 @@ def diagnose(
         list[str] | None,
         typer.Argument(
             metavar="DATA...",
-            help="For a language model: text to look at instead of the run's, as --data takes it.",
+            help="Text, or a forecaster's table, to look at instead of the run's.",
         ),
     ] = None,
     checkpoint: Annotated[

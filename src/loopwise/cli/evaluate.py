@@ -1,13 +1,15 @@
 """``loopwise evaluate``: how well a model predicts files, or does its task."""
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from loopwise.cli.model import open_model_before
 from loopwise.cli.options import Json, Model
 from loopwise.cli.sequences import evaluate_sequences
+from loopwise.cli.tables import Layout, Missing, is_forecaster
 from loopwise.errors import ConfigError, missing_extra
 
 if TYPE_CHECKING:
@@ -28,7 +30,8 @@ def evaluate(
         list[str] | None,
         typer.Argument(
             metavar="FILE...",
-            help="For a language model: files, folders, globs, .gz, or - for standard input.",
+            help="For a language model: files, folders, globs, .gz, or - for standard input. For a "
+            "forecaster: one table.",
         ),
     ] = None,
     cache: Annotated[
@@ -60,12 +63,63 @@ def evaluate(
         int | None,
         typer.Option(help="For a synthetic task: which to draw.  [default: 1]", min=0),
     ] = None,
+    horizon: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="For a forecaster: steps of a forecast.  [default: its own]", min=1
+        ),
+    ] = None,
+    windows: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="For a forecaster: forecasts of each series, from places before its end.  "
+            "[default: 1]",
+            min=1,
+        ),
+    ] = None,
+    step: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Steps from one to the next.  [default: the horizon]", min=1
+        ),
+    ] = None,
+    test: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help="For a forecaster: what came after FILE, to be forecast from it."
+        ),
+    ] = None,
+    per_series: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the errors of each series, .csv or .parquet."),
+    ] = None,
+    standardise: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Errors in standard deviations of the first N points, over all windows alike; "
+            "one step from one to the next, and means as forecasts, unless told otherwise.",
+            min=2,
+        ),
+    ] = None,
+    point: Annotated[
+        Literal["median", "mean"] | None,
+        typer.Option(help="What a forecast comes down to.  [default: median]"),
+    ] = None,
+    layout: Layout = None,
+    missing: Missing = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option("--plot", metavar="FILE", help="Draw forecasts and what came, .png or .svg."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Perplexity of files, or the loss of a synthetic task.
+    """Perplexity of files, errors of forecasts, or the loss of a synthetic task.
 
     Each file is read as one text from its first to its last token. Bits per character and byte can
     be compared between models of any unit, where no token is unknown; perplexity is per token.
+    A forecaster stands beside forecasts that need no training, on the last part of each series.
     A run of a synthetic task takes no files: its sequences are drawn anew.
     """
     from loopwise.runtime.cache import NeuralCache
@@ -82,6 +136,22 @@ def evaluate(
         raise ConfigError("--dynamic-lr and --dynamic-decay need --dynamic: give it as well")
     loaded = open_model_before(files, model, "evaluate")
     drawing = _given(sequences=sequences, seed=seed)
+    forecasting = _given(
+        horizon=horizon, windows=windows, step=step, test=test, per_series=per_series,
+        standardise=standardise, point=point, layout=layout, missing=missing, plot=plot,
+    )  # fmt: skip
+    if is_forecaster(loaded):
+        if drawing or cache or dynamic:
+            raise ConfigError(
+                f"{model}: a forecaster: --sequences, --seed, --cache and --dynamic are not for it"
+            )
+        from loopwise.cli.forecasts import evaluate_forecasts
+
+        evaluate_forecasts(model, loaded, files, as_json, **forecasting)
+        return
+    if forecasting:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in forecasting)
+        raise ConfigError(f"{model}: no forecaster: leave out {names}")
     if not isinstance(loaded, LoadedLanguageModel):
         if files or cache or dynamic:
             raise ConfigError(f"{model}: no language model: it takes no FILE, --cache or --dynamic")

@@ -31,7 +31,8 @@ def export(
         typer.Option(
             "--measure-on",
             metavar="PATH",
-            help="What to measure a lower precision on.  [default: the run's validation data]",
+            help="What to measure a lower precision on: text, or a forecaster's table.  "
+            "[default: the run's own]",
         ),
     ] = None,
     limit: Annotated[
@@ -70,18 +71,24 @@ def _lower(
     from loopwise.export.precision import LIMIT, lower, require_lower
 
     require_lower(bundle, dtype)
-    if measure_on and bundle.task != "language-model":
-        raise ConfigError("--measure-on PATH: the text is for language models; leave it out")
-    sample = _sample(model, measure_on, dtype, limit)
+    if measure_on and bundle.task == "sequence-model":
+        raise ConfigError("--measure-on PATH: is for text and tables; leave it out")
+    sample = _sample(bundle.task, model, measure_on, dtype, limit)
     lowered = lower(bundle, dtype, sample, LIMIT if limit is None else limit)
     if sample is not None:
         _print_comparison(lowered.info["precision"], dtype, sample.name)
+    if bundle.task == "forecaster":
+        print(f"the file keeps {dtype}; forecasts are computed in float32 from what it keeps")
     return lowered
 
 
-def _sample(model: Path, measure_on: list[str], dtype: str, limit: float | None) -> "Sample | None":
+def _sample(
+    task: str, model: Path, measure_on: list[str], dtype: str, limit: float | None
+) -> "Sample | None":
     from loopwise.tasks.registry import sample_of_run
 
+    if measure_on and task == "forecaster":
+        return _table(model, measure_on)
     if measure_on:
         from loopwise.tasks.lm.sample import sample_of_files
 
@@ -96,6 +103,20 @@ def _sample(model: Path, measure_on: list[str], dtype: str, limit: float | None)
             f"--dtype {dtype}: nothing to measure it on ({error}); give --measure-on PATH, or go "
             "without with --limit inf"
         ) from error
+
+
+def _table(model: Path, files: list[str]) -> "Sample":
+    from loopwise.cli.tables import trained_on
+    from loopwise.tasks.forecast.sample import SeriesSample
+
+    if len(files) > 1:
+        raise ConfigError(
+            f"--measure-on: a forecaster is measured on one table, given {len(files)}"
+        )
+    trained = trained_on(model)
+    if trained is None:
+        return SeriesSample(files[0])
+    return SeriesSample(files[0], trained.layout, trained.missing)
 
 
 def _print_comparison(found: dict[str, Any], dtype: str, sample: str) -> None:

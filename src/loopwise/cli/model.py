@@ -41,6 +41,12 @@ def open_language_model(path: Path, model: "Loaded | None" = None) -> "LoadedLan
     from loopwise.runtime.language_model import LoadedLanguageModel
 
     loaded = open_model(path) if model is None else model
+    if loaded.bundle.task == "forecaster":
+        run = shlex.quote(str(path))
+        raise ConfigError(
+            f"{path}: a forecaster, which has no text: use loopwise forecast {run} FILE, or "
+            f"loopwise evaluate {run} FILE"
+        )
     if not isinstance(loaded, LoadedLanguageModel):
         raise ConfigError(f"{path}: no language model, but one of the task {loaded.bundle.task!r}")
     return loaded

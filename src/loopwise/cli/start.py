@@ -89,7 +89,7 @@ class Start:
             overwrite=self.overwrite,
         )
         if World.current().rank == 0:
-            _say_what_next(config.task, Run(self.out), result)
+            _say_what_next(config, Run(self.out), result)
         if result.stopped == "interrupted":
             raise typer.Exit(130)
 
@@ -115,10 +115,19 @@ def _command() -> str:
     return f"torchrun --nproc-per-node {size} -m loopwise" if size > 1 else "loopwise"
 
 
-def _say_what_next(task: str, run: Run, result: "FitResult") -> None:
+def _say_what_next(config: "Config", run: Run, result: "FitResult") -> None:
     path = shlex.quote(str(run.path))
     print(f"run: {run.path}")
     if result.stopped == "interrupted":
-        print(f"continue: {_command()} train {task} --out {path} --resume")
+        print(f"continue: {_command()} train {config.task} --out {path} --resume")
     elif run.bundle_path.exists():
-        print(f"try: loopwise {'generate' if task == 'lm' else 'evaluate'} {path}")
+        print(f"try: loopwise {_what_next(config, path)}")
+
+
+def _what_next(config: "Config", path: str) -> str:
+    if config.task == "lm":
+        return f"generate {path}"
+    if config.task == "forecast":
+        table = "FILE" if config.data.train == "-" else shlex.quote(config.data.train)
+        return f"forecast {path} {table} --level 80,95 --plot forecast.png"
+    return f"evaluate {path}"

@@ -40,6 +40,7 @@ __all__ = [
     "layers_shown",
     "lyapunov",
     "save",
+    "save_figure",
     "save_figures",
     "spectrum",
     "svg",
@@ -184,6 +185,21 @@ def save_figures(drawn: Mapping[str, Figure], folder: str | os.PathLike[str]) ->
     except OSError as error:
         raise RunError(f"{folder}: cannot be written: {error.strerror}") from None
     return list(files)
+
+
+def save_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
+    """Write one figure to a file, as SVG where its name ends so and else as PNG.
+
+    Raises:
+        RunError: it cannot be written.
+    """
+    file = Path(path)
+    content = svg(figure, file.stem).encode() if file.suffix == ".svg" else _png(figure)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(file, content)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written: {error.strerror}") from None
 
 
 def svg(figure: Figure, salt: str = "") -> str:

@@ -33,7 +33,8 @@ def diagnose_run(
 
     Args:
         path: the run's directory.
-        data: for a language model: other text, as ``--data`` takes it.
+        data: for a language model: other text, as ``--data`` takes it; for a forecaster: another
+            table.
         checkpoint: ``"latest"``, ``"best"``, or one by name, step or path.
         thorough: as in `loopwise.diagnose`.
 
@@ -124,11 +125,15 @@ def _to_look_at(config: Config, data: tuple[str, ...]) -> Config:
     """The same with a batch that shows much and costs little."""
     rows = min(config.train.batch_size, ROWS)
     if config.task != "lm":
-        if data:
+        few = config.train.model_copy(update={"batch_size": rows})
+        if not data:
+            return config.model_copy(update={"train": few})
+        if config.task != "forecast":
             raise ConfigError(f"{config.task} makes up its data: give no files")
-        return config.model_copy(
-            update={"train": config.train.model_copy(update={"batch_size": rows})}
-        )
+        if len(data) > 1:
+            raise ConfigError(f"a forecaster is looked at on one table, given are {len(data)}")
+        table = config.data.model_copy(update={"train": data[0]}).absolute()
+        return config.model_copy(update={"train": few, "data": table})
     window = max(config.train.window, WINDOW)
     changes = {"batch_size": rows, "window": window, "vary_window": False}
     text = config.data

@@ -118,7 +118,7 @@ def remake_task(config: "Config") -> "Task[Any]":
         from loopwise.train.processes import World
     except ModuleNotFoundError as error:
         raise missing_extra(error, "training") from error
-    if config.task in ("lm", "forecast"):
+    if config.task == "lm" or config.task == "forecast":
         config.data.require_files()
     return make_task(config, World())
 
@@ -151,6 +151,10 @@ def sample_of_run(path: str | os.PathLike[str]) -> "Sample":
         from loopwise.tasks.lm.sample import sample_of_validation
 
         return sample_of_validation(config.data)
+    if config.task == "forecast":
+        from loopwise.tasks.forecast.sample import sample_of_table
+
+        return sample_of_table(config.data)
     from loopwise.tasks.synthetic.sample import SequenceSample
 
     return SequenceSample(config)

@@ -1,0 +1,186 @@
+"""``loopwise forecast``: what comes after the series of a table."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+
+from loopwise.cli.model import open_model_before
+from loopwise.cli.options import Model
+from loopwise.cli.tables import (
+    Layout,
+    Missing,
+    Point,
+    aligned,
+    numbers_of,
+    read,
+    require_forecaster,
+)
+from loopwise.errors import ConfigError, missing_extra
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from loopwise.codec.series.panel import Panel
+    from loopwise.runtime.forecaster import Forecasts, LoadedForecaster
+
+HEAD = 10
+"""Rows of a table that are printed."""
+
+
+def forecast(
+    model: Model,
+    file: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE", help="The series up to now: CSV (also .gz), Parquet, - for stdin."
+        ),
+    ],
+    horizon: Annotated[
+        int | None,
+        typer.Option("--horizon", metavar="N", help="Steps.  [default: the model's]", min=1),
+    ] = None,
+    level: Annotated[
+        str | None,
+        typer.Option(metavar="P,...", help="Intervals that hold so many percent, as 80,95."),
+    ] = None,
+    quantiles: Annotated[
+        str | None, typer.Option(metavar="P,...", help="Quantiles, as 0.1,0.9.")
+    ] = None,
+    future: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Covariates known ahead, over the steps forecast."),
+    ] = None,
+    paths: Annotated[
+        int | None, typer.Option(metavar="N", help="Sample paths of each series as well.", min=1)
+    ] = None,
+    point: Point = "median",
+    layout: Layout = None,
+    missing: Missing = None,
+    seed: Annotated[int, typer.Option(help="Equal seeds give equal paths.", min=0)] = 0,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "--out", metavar="FILE", help="Write it there, .csv or .parquet, and not to stdout."
+        ),
+    ] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option("--plot", metavar="FILE", help="Draw up to 12 series, .png or .svg."),
+    ] = None,
+) -> None:
+    """What comes after the series of a table, with intervals.
+
+    Prints a CSV, a row for each step of each series. A forecast that is longer than the model's
+    horizon goes on from sampled paths, and costs as many times as much.
+    """
+    from loopwise.codec.series.files import read_table, write_table
+    from loopwise.codec.series.output import forecast_table
+
+    levels, probabilities = numbers_of(level, "--level"), numbers_of(quantiles, "--quantiles")
+    loaded = require_forecaster(model, open_model_before([file], model, "forecast"))
+    _require_sound(levels, probabilities)
+    require_picture(plot)
+    table = read(model, loaded, file, layout, missing)
+    steps = loaded.require_steps(horizon)
+    known = loaded.codec.schema.future
+    if known and future is None:
+        names = ", ".join(map(repr, known))
+        raise ConfigError(
+            f"{model}: the model needs {names} over the {steps} steps after the series: give "
+            "--future FILE"
+        )
+    if future is not None and not known:
+        raise ConfigError(f"--future {future}: this model knows no covariates ahead; leave it out")
+    ahead = None if future is None else loaded.ahead(table.panel, steps, read_table(future))
+    found = loaded.forecast(table.panel, steps, ahead, seed)
+    columns = found.columns(loaded.codec, level=levels, quantiles=probabilities, point=point)
+    sampled = None
+    if paths is not None:
+        sampled = loaded.paths(table.panel, paths, steps, ahead, seed)
+        columns |= _paths(loaded, sampled)
+    stamps = table.panel.stamps_after(steps)
+    result = forecast_table(table.kind, table.panel, stamps, columns)
+    write_table(result, "-" if out is None else out)
+    if out is not None:
+        print(head(result, HEAD))
+        print(f"forecast: {out}")
+    if plot is not None:
+        _draw(plot, table.panel, found, steps, levels or [80.0, 95.0], point, sampled)
+        print(f"picture: {plot}", file=sys.stderr if out is None else sys.stdout)
+
+
+def head(table: Any, count: int) -> str:
+    """The first rows of a table as text, and how many there are."""
+    shown = table.head(count)
+    names: list[str] = shown.columns
+    columns = [[name, *(_cell(value) for value in shown[name].to_list())] for name in names]
+    left = [n for n, name in enumerate(names) if not shown[name].dtype.is_numeric()]
+    text = aligned(list(zip(*columns, strict=True)), left)
+    return text if len(table) <= count else f"{text}\n... {len(table):,} rows"
+
+
+def require_picture(path: Path | None) -> None:
+    """Refuse a name of a picture that says no kind that can be drawn."""
+    if path is not None and path.suffix not in (".png", ".svg"):
+        raise ConfigError(f"--plot {path}: the name of a picture ends in .png or .svg")
+
+
+def save_picture(path: Path, drawn: Any, more: int) -> None:
+    """Draw pictures of series; raises MissingExtraError without matplotlib."""
+    try:
+        from loopwise.diagnose.forecast_plot import figure
+        from loopwise.diagnose.plots import save_figure
+    except ModuleNotFoundError as error:
+        raise missing_extra(error, "--plot") from error
+    save_figure(figure(drawn, more=more), path)
+
+
+def _draw(
+    path: Path,
+    panel: "Panel",
+    found: "Forecasts",
+    steps: int,
+    levels: list[float],
+    point: str,
+    paths: "NDArray[np.float64] | None",
+) -> None:
+    try:
+        from loopwise.diagnose.forecast_plot import pictures
+    except ModuleNotFoundError as error:
+        raise missing_extra(error, "--plot") from error
+    from loopwise.runtime.forecaster import asked_for
+
+    ends = found.quantiles([p for _, p in asked_for(levels, ())])[:, None]
+    drawn = pictures(
+        panel, panel.lengths[:, None], found.point(point)[:, None], levels, ends, paths=paths
+    )
+    save_picture(path, drawn, len(panel) * len(panel.targets) - len(drawn))
+
+
+def _paths(loaded: "LoadedForecaster", sampled: "NDArray[np.float64]") -> dict[str, Any]:
+    return {
+        f"{name}-path-{n + 1}": one[:, :, target]
+        for n, one in enumerate(sampled)
+        for target, name in enumerate(loaded.names)
+    }
+
+
+def _require_sound(levels: list[float], probabilities: list[float]) -> None:
+    for percent in levels:
+        if not 1 <= percent < 100:
+            hint = f"; did you mean {100 * percent:g}?" if 0 < percent < 1 else ""
+            raise ConfigError(
+                f"--level {percent:g}: must be a percentage from 1 to below 100{hint}"
+            )
+    for p in probabilities:
+        if not 0 < p < 1:
+            raise ConfigError(f"--quantiles {p:g}: must be between 0 and 1")
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return "" if value is None else str(value)
