@@ -483,8 +483,8 @@ def _calibration(scores: Any, d: ForecasterDescription) -> Calibration | None:
 
 def _by_series(values: Floats, per_series: int) -> Floats:
     """[R, C, h, ...] of rows as [N, h, targets, ...] of series; one of R / N and C is 1."""
-    targets = per_series * values.shape[1]
-    return np.moveaxis(values.reshape(-1, targets, *values.shape[2:]), 1, 2)
+    shape = (len(values) // per_series, per_series * values.shape[1], *values.shape[2:])
+    return np.moveaxis(values.reshape(shape), 1, 2)
 
 
 def _padded(ahead: Floats, steps: int) -> Floats:
