@@ -177,7 +177,17 @@ def test_config_prints_what_it_was_told_and_is_a_configuration():
 def test_help_and_version():
     assert call("--version").out == f"loopwise {loopwise.__version__}\n"
     out = call("--help").out
-    names = ("train", "diagnose", "evaluate", "generate", "score", "export", "config", "data")
+    names = (
+        "train",
+        "diagnose",
+        "evaluate",
+        "forecast",
+        "generate",
+        "score",
+        "export",
+        "config",
+        "data",
+    )
     places = [out.index(f"\n  {name} ") for name in names]
     assert places == sorted(places)
     for name in names:

@@ -221,7 +221,7 @@ def test_mistakes_in_training(data, tmp_path):
         return mistake("train", "forecast", "--out", tmp_path / "r", *options)
 
     assert "no table: give --data" in said()
-    assert "cannot be read" in said("--data", tmp_path / "none.csv")
+    assert "none.csv' does not exist" in said("--data", tmp_path / "none.csv")
     assert "no column 'sales'" in said("--data", data, "--target", "sales")
     assert "data.horizon" in said("--data", data, "--horizon", 0)
     assert "data.season_length" in said("--data", data, "--season-length", "7,x")

@@ -119,9 +119,7 @@ def test_parts_add_up(panel, model, monkeypatch):
 
 def test_origins_end_with_the_series_and_short_ones_are_named(panel):
     assert rolling_origins(panel, 6, 3, 2).tolist() == [[80, 82, 84]] * 3
-    mixed = dataclasses.replace(
-        panel, offsets=np.array([0, 7, 100, 270])
-    )
+    mixed = dataclasses.replace(panel, offsets=np.array([0, 7, 100, 270]))
     kept, ends, skipped = origins(mixed, 6)
     assert skipped == ("s0",)
     assert kept.ids == ("s1", "s2")
@@ -193,7 +191,9 @@ def test_standardised_errors_are_their_definition(tmp_path):
 
 
 def test_standardising_needs_series_that_vary(panel, model):
-    flat = dataclasses.replace(panel, values=np.where(np.arange(270)[:, None] < 90, 1.0, panel.values))
+    flat = dataclasses.replace(
+        panel, values=np.where(np.arange(270)[:, None] < 90, 1.0, panel.values)
+    )
     with pytest.raises(DataError, match="'s0': 'y' does not vary in its first 50 points"):
         standardised(model, flat, 50)
     with pytest.raises(ConfigError, match="fit_on=1"):
@@ -209,7 +209,7 @@ def test_later_points_join_on(panel):
     for place, i in enumerate((2, 0)):
         assert np.array_equal(whole.series(place), panel.series(i))
     anew = dataclasses.replace(after, first=np.ones(3, np.int64))
-    with pytest.raises(DataError, match="'s0': the later points begin at 1; after .* comes 80"):
+    with pytest.raises(DataError, match=r"'s0': the later points begin at 1; after .* comes 80"):
         joined(before, anew)
     assert np.array_equal(joined(before, anew, anew=True).values, panel.values)
     with pytest.raises(DataError, match="series 's1' is among the later points but not"):

@@ -115,7 +115,7 @@ def evaluate(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Perplexity of files, errors of forecasts, or the loss of a synthetic task.
+    """Perplexity of text, errors of forecasts, loss of a synthetic task.
 
     Each file is read as one text from its first to its last token. Bits per character and byte can
     be compared between models of any unit, where no token is unknown; perplexity is per token.

@@ -181,7 +181,7 @@ def _standardise(
         return
     channels = len(panel) * len(panel.targets)
     print(
-        f"{windows:,} windows of {model.require_steps(h)} steps, step {step}, {channels} channels, "
+        f"{_windows(windows)} of {model.require_steps(h)} steps, step {step}, {channels} channels, "
         f"in standard deviations of the first {fit_on:,} points"
     )
     errors = [[name, f"{each.mse:.4f}", f"{each.mae:.4f}"] for name, each in found.items()]
@@ -196,9 +196,8 @@ def _standardise(
 
 
 def _print(found: "Evaluation", name: str, series: int, notes: list[str]) -> None:
-    each = f"{found.windows} windows" if found.windows > 1 else "1 window"
     print(
-        f"{name}: {series:,} series, {each} of {found.horizon} steps, season "
+        f"{name}: {series:,} series, {_windows(found.windows)} of {found.horizon} steps, season "
         f"{found.season if found.season > 1 else 'none'}"
     )
     values = found.overall()
@@ -210,6 +209,10 @@ def _print(found: "Evaluation", name: str, series: int, notes: list[str]) -> Non
     print(aligned(rows))
     for line in (*found.sentences(), *(f"note: {note}" for note in notes)):
         print(line)
+
+
+def _windows(count: int) -> str:
+    return "1 window" if count == 1 else f"{count:,} windows"
 
 
 def _number(measure: str, value: float) -> str:
