@@ -93,7 +93,7 @@ def ett(horizon: int, settings: list[str]) -> None:
     panel = read_panel(config.data, frame.to_native()).head(14400)
     found, seconds = fit(panel.head(11520), [*names, "data.valid=2880", *settings])
     values = panel.values
-    mean, deviation = values[:8640].mean(0), values[:8640].std(0)
+    deviation = values[:8640].std(0)
     square, absolute, covered, count = 0.0, 0.0, [], 0
     last = 14400 - horizon
     for begin in range(11520, last + 1, 256):

@@ -317,7 +317,9 @@ class ForecasterDescription:
             if len(other) != len(getattr(self, name)):
                 raise ValueError(f"{name}: {len(getattr(self, name))}, beside {len(other)}")
         if len(self.categories) != len(self.category_sizes):
-            raise ValueError(f"categories: {len(self.categories)}, {len(self.category_sizes)} sizes")
+            raise ValueError(
+                f"categories: {len(self.categories)}, {len(self.category_sizes)} sizes"
+            )
         _require_chain(self.layers, self.input_size)
         return self
 

@@ -214,7 +214,9 @@ def _decode(
         return out
     mixed, there = values[..., : d.lags], known[..., : d.lags]
     if d.linear:
-        mapped = _map(xp, d, _only(tensors["linear.weight"], chosen), x, windows.known, centre, spread)
+        mapped = _map(
+            xp, d, _only(tensors["linear.weight"], chosen), x, windows.known, centre, spread
+        )
         mixed = xp.concat([mixed, mapped[..., None]], axis=-1)
         there = xp.concat([there, xp.ones_like(mapped)[..., None]], axis=-1)
     weights = out[..., : d.candidates] - 1e9 * (1 - there)  # the unknown has no share

@@ -38,7 +38,9 @@ def make_optimizer(config: TrainConfig, model: nn.Module) -> Optimizer:
     ]
     used = [group for group in groups if group["params"]]
     if config.average:
-        return AveragingAdamW(used, lr=config.lr, fused=fused, betas=(0.9, 0.98), rate=config.average)
+        return AveragingAdamW(
+            used, lr=config.lr, fused=fused, betas=(0.9, 0.98), rate=config.average
+        )
     return AdamW(used, lr=config.lr, fused=fused)
 
 

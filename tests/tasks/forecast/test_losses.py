@@ -39,7 +39,9 @@ def test_torch_and_numpy_agree(name):
 def test_losses_of_a_point():
     raw, y = torch.tensor([[0.0], [0.0]]), torch.tensor([0.5, -3.0])
     point, one = OUTPUTS["point"], torch.ones(1)
-    found = {loss: target_loss(point, raw, y, one, loss).tolist() for loss in ("mae", "mse", "huber")}
+    found = {
+        loss: target_loss(point, raw, y, one, loss).tolist() for loss in ("mae", "mse", "huber")
+    }
     assert found == {"mae": [0.5, 3.0], "mse": [0.25, 9.0], "huber": [0.125, 2.5]}
 
 

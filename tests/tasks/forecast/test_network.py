@@ -162,7 +162,9 @@ def test_lags_are_the_last_values_at_the_targets_phase():
         target = series[d.window + j]
         expected = []
         for season, cycles in zip(d.seasons, d.cycles, strict=True):
-            past = [target - season * n for n in range(1, 99) if target - season * n < 1000 + d.window]
+            past = [
+                target - season * n for n in range(1, 99) if target - season * n < 1000 + d.window
+            ]
             expected += past[:cycles]
         for got, wanted, there in zip(seen, expected, lags.inside[0, j], strict=False):
             assert there == (wanted >= 1000)
@@ -231,7 +233,11 @@ def test_read_and_forward_take_arrays_and_tensors_alike():
 
     def layers(x):
         with torch.no_grad():
-            return task.model.members[0].layers(torch.from_numpy(np.ascontiguousarray(x))).dropped.numpy()
+            return (
+                task.model.members[0]
+                .layers(torch.from_numpy(np.ascontiguousarray(x)))
+                .dropped.numpy()
+            )
 
     ours = forward(d, tensors, windows, Read(layers, lambda x: x))
     with torch.no_grad():

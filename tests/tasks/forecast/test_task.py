@@ -63,7 +63,9 @@ def test_targets_are_the_values_that_follow_their_origins():
 def test_following_ends_with_the_series():
     task = ForecastTask(config(), panel_of([np.arange(40.0) + 1, np.arange(30.0) + 1]))
     found = following(task.prepared, np.array([0, 1]), np.array([[38], [28]]), 4)
-    np.testing.assert_array_equal(found[:, 0, :, 0], [[39, 40, np.nan, np.nan], [29, 30, np.nan, np.nan]])
+    np.testing.assert_array_equal(
+        found[:, 0, :, 0], [[39, 40, np.nan, np.nan], [29, 30, np.nan, np.nan]]
+    )
 
 
 def test_a_batch_is_a_matter_of_seed_process_and_number():
@@ -152,7 +154,9 @@ def test_what_the_last_validation_saw_calibrates(tmp_path):
     ids=str,
 )
 def test_every_option_trains_and_forecasts(settings, tmp_path):
-    values = np.round(waves()) if settings.get("output") in ("negative-binomial", "poisson") else waves()
+    values = (
+        np.round(waves()) if settings.get("output") in ("negative-binomial", "poisson") else waves()
+    )
     panel = panel_of(values)
     result = fit(config(**settings), tmp_path / "run", panel)
     assert np.isfinite(result.best)

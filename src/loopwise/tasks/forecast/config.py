@@ -142,7 +142,9 @@ class ModelConfig(LayersConfig):
         default="mae", description="of a point: mae, mse or huber"
     )
     members: int = Field(
-        default=1, ge=1, description="networks, each from its own seed, whose forecasts are averaged"
+        default=1,
+        ge=1,
+        description="networks, each from its own seed, whose forecasts are averaged",
     )
 
     @field_validator("dilations", mode="before")
@@ -201,7 +203,9 @@ class ForecastTrainConfig(TrainConfig):
 class ForecastConfig(TaskConfig):
     """A forecaster: its table, its network and its training."""
 
-    task: Literal["forecast"] = Field(default="forecast", description="what this configuration is for")
+    task: Literal["forecast"] = Field(
+        default="forecast", description="what this configuration is for"
+    )
     data: DataConfig = DataConfig.load()
     model: ModelConfig = ModelConfig(hidden_size=128)
     train: ForecastTrainConfig = ForecastTrainConfig(

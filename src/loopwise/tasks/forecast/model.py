@@ -121,6 +121,5 @@ class ForecastNetwork(nn.Module):
     ) -> list[Raw]:
         """What each member makes of its own windows."""
         return [
-            member(own, origins, chosen)
-            for member, own in zip(self.members, windows, strict=True)
+            member(own, origins, chosen) for member, own in zip(self.members, windows, strict=True)
         ]

@@ -1,10 +1,9 @@
 """What of a network follows from the data: seasons, window, patches, covariates."""
 
-from loopwise.codec.series.codec import SeriesCodec, Standard
-from loopwise.codec.series.codec import Space
+from loopwise.codec.series.codec import SeriesCodec, Space, Standard
+from loopwise.codec.series.columns import Columns
 from loopwise.codec.series.distributions import Output, middle
 from loopwise.codec.series.panel import Panel
-from loopwise.codec.series.columns import Columns
 from loopwise.runtime.description import ForecasterDescription, OutputDescription
 from loopwise.tasks.forecast.config import DataConfig, ForecastConfig
 from loopwise.tasks.layers.modules import describe_layers

@@ -9,7 +9,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from loopwise.codec.series.codec import SeriesCodec
 from loopwise.codec.series.panel import Panel
 from loopwise.codec.series.windows import prepare
 from loopwise.diagnose.dependence import known
@@ -116,9 +115,7 @@ class ForecastTask:
 
     def loss(self, model: nn.Module, batch: ForecastBatch, state: State | None) -> StepLoss:
         """Mean loss of the targets that are known, in units of their window's scale."""
-        raws: list[Raw] = model(
-            batch.windows, self.config.train.origins, batch.chosen
-        )
+        raws: list[Raw] = model(batch.windows, self.config.train.origins, batch.chosen)
         total = torch.zeros(())
         count = 0
         for raw, targets, scale, weight in zip(
@@ -136,9 +133,7 @@ class ForecastTask:
         """The loss of each target [B, K, h, C]; see `loopwise.tasks.forecast.losses`."""
         centre, spread = raw.centre[:, :, None, :], raw.spread[:, :, None, :]
         y = (targets - centre) / spread
-        return target_loss(
-            self.output, raw.outputs, y, spread * scale, self.config.model.loss
-        )
+        return target_loss(self.output, raw.outputs, y, spread * scale, self.config.model.loss)
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Metrics of the held-out windows; see `loopwise.tasks.forecast.validation`."""

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from loopwise.codec.series.conformal import held_out_scores
 from loopwise.codec.series.forecast import Forecast
-from loopwise.codec.series.windows import Space, following
+from loopwise.codec.series.windows import following
 from loopwise.runtime.forecast_network import Raw
 from loopwise.tasks.forecast.data import as_tensors, take
 

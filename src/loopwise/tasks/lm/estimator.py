@@ -46,7 +46,9 @@ class LanguageModel:
             raise TypeError("give a configuration or single settings, not both")
         for key in {"train", "valid"} & settings.keys():
             raise ConfigError(f"LanguageModel: {key}= is no option; give texts to fit")
-        self.config = config or LMConfig.from_settings("LanguageModel", ("train", "valid"), **settings)
+        self.config = config or LMConfig.from_settings(
+            "LanguageModel", ("train", "valid"), **settings
+        )
         self.result: FitResult | None = None
         self._fitted: LoadedLanguageModel | None = None
         self._sample: TextSample | None = None
