@@ -192,7 +192,7 @@ def _decode(
     The target's location is a mixture of those past values, with weights that depend on the
     context, plus an offset: a seasonal naive forecast that is learned.
     """
-    origins = len(lags.index)
+    origins = len(lags.places)
     values, known = _gather(xp, d, x, windows.known, lags)  # [B, K, h, C, L + N]
     centre, spread = scale.centre[:, -origins:], scale.spread[:, -origins:]
     values = (values - centre[:, :, None, :, None]) / spread[:, :, None, :, None] * known
@@ -253,8 +253,8 @@ def _gather(
     xp: Any, d: ForecasterDescription, x: Array, known: Array, lags: Lags
 ) -> tuple[Array, Array]:
     """Past values for each target and which of them are known, [B, K, h, C, L + N]."""
-    index = _constant(xp, lags.index.ravel(), x)
-    shape = (x.shape[0], *lags.index.shape, d.channels)
+    index = _constant(xp, lags.places.ravel(), x)
+    shape = (x.shape[0], *lags.places.shape, d.channels)
     inside = _constant(xp, lags.inside.astype(np.float32), x)[:, :, :, None]
     mask = xp.reshape(xp.take(known, index, axis=1), shape) * inside
     found = xp.reshape(xp.take(x, index, axis=1), shape)

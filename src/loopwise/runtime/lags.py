@@ -14,16 +14,18 @@ Index = NDArray[np.int64]
 class Lags(NamedTuple):
     """Places in a window, for each of K origins and h targets; L + N of them a target."""
 
-    index: Index
+    places: Index
     """[K, h, L + N], within the window"""
     inside: NDArray[np.bool_]
-    """[K, h, L + N], whether there is such a point; `index` is 0 where there is not"""
+    """[K, h, L + N], whether there is such a point; `places` is 0 where there is not"""
     targets: Index
     """[K, h], the targets' own places, which lie beyond the window for the last origin"""
 
     def of(self, chosen: Index | None) -> "Lags":
         """Of some of the targets; None for all."""
-        return self if chosen is None else Lags(*(part[:, chosen] for part in self))
+        if chosen is None:
+            return self
+        return Lags(self.places[:, chosen], self.inside[:, chosen], self.targets[:, chosen])
 
 
 @lru_cache(maxsize=64)

@@ -11,6 +11,8 @@ from torch.optim import SGD, AdamW, Optimizer
 
 from loopwise.train.config import TrainConfig
 
+BETAS = (0.9, 0.98)
+"""Rates of forgetting of Adam's own averages beside one of weights, for trainings that are short."""
 NONMONOTONE = 5
 """Validations that a metric may fail to improve before averaging starts (Merity et al. 2017)."""
 
@@ -38,9 +40,7 @@ def make_optimizer(config: TrainConfig, model: nn.Module) -> Optimizer:
     ]
     used = [group for group in groups if group["params"]]
     if config.average:
-        return AveragingAdamW(
-            used, lr=config.lr, fused=fused, betas=(0.9, 0.98), rate=config.average
-        )
+        return AveragingAdamW(used, lr=config.lr, fused=fused, rate=config.average)
     return AdamW(used, lr=config.lr, fused=fused)
 
 
@@ -76,7 +76,8 @@ class Averaging(Optimizer):
                 self.state[parameter]["average"] = parameter.detach().clone()
         self.averaged += 1
         averages = [self.state[parameter]["average"] for parameter in parameters]
-        torch._foreach_lerp_(averages, [p.detach() for p in parameters], share)
+        for average, parameter in zip(averages, parameters, strict=True):
+            average.lerp_(parameter.detach(), share)
 
 
 class AveragingAdamW(AdamW, Averaging):
@@ -92,7 +93,7 @@ class AveragingAdamW(AdamW, Averaging):
     """
 
     def __init__(self, parameters: Any, *, rate: float, **options: Any):
-        super().__init__(parameters, **options)
+        super().__init__(parameters, betas=BETAS, **options)
         self._rate = rate
 
     def step(self, closure: Any = None) -> Any:

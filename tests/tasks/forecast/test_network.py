@@ -158,7 +158,7 @@ def test_lags_are_the_last_values_at_the_targets_phase():
     lags = lags_of(d, d.window, 1)
     series = np.arange(1000, 1000 + d.window + d.horizon)
     for j in range(d.horizon):
-        seen = series[lags.index[0, j]]
+        seen = series[lags.places[0, j]]
         target = series[d.window + j]
         expected = []
         for season, cycles in zip(d.seasons, d.cycles, strict=True):

@@ -11,8 +11,7 @@ from loopwise.codec.series.distributions import Output
 from loopwise.codec.series.windows import Space
 from loopwise.errors import ConfigError
 
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(41)
-_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+_NODES, _MASSES = np.polynomial.hermite_e.hermegauss(41)
 _HALVINGS = 30
 
 
@@ -58,8 +57,9 @@ class Forecast(Distribution):
         if self._output.name == "point" or not self._space.log.any():
             each = [self._scaled(own, own.distribution.mean()) for own in self._members]
             return self._back(np.mean(each, axis=0))
-        used = _WEIGHTS > 1e-12
-        parts = [w * self.at_score(z) for z, w in zip(_NODES[used], _WEIGHTS[used], strict=True)]
+        weights = _MASSES / _MASSES.sum()
+        used = weights > 1e-12
+        parts = [w * self.at_score(z) for z, w in zip(_NODES[used], weights[used], strict=True)]
         return np.sum(parts, axis=0)
 
     def score(self, y: ArrayLike, within: ArrayLike = 0.5) -> Array:
