@@ -112,6 +112,20 @@ def test_sums_keep_their_digits(model, size, about):
     assert_as_whole(model, stream, [values], found, rtol=1e-4 if about else 1e-5)
 
 
+def test_fewer_steps_are_the_first_of_all(model):
+    panel = waves(length=50, seed=6)
+    whole, short = model.stream(list(panel.ids)), model.stream(list(panel.ids), h=2, adaptive=80)
+    for t in range(50):
+        values = [panel.series(i)[t, 0] for i in range(3)]
+        one, other = whole.update(values), short.update(values)
+    assert other.median.shape == other.adapted[0].shape == (3, 2, 1)
+    np.testing.assert_allclose(other.median, one.median[:, :2], rtol=1e-6)
+    np.testing.assert_allclose(other.quantiles(LEVELS), one.quantiles(LEVELS)[:, :2], rtol=1e-6)
+    np.testing.assert_allclose(other.score, one.score, rtol=1e-5)
+    with pytest.raises(ConfigError, match="h=7: must be at most the horizon, 6"):
+        model.stream(["a"], h=7)
+
+
 def test_series_may_come_at_different_times(model):
     panel = waves(length=120, seed=6)
     stream, rng = model.stream(list(panel.ids)), np.random.default_rng(1)

@@ -90,27 +90,34 @@ class ForecastStream:
     Args:
         model: the forecaster.
         panel: the series so far; they may have no points.
+        h: steps of the forecasts, at most the horizon; None for that.
         adaptive: percent that the one-step intervals of `Update.adapted` shall hold in the long
             run, whatever comes (`Adaptive`), above 0 and below 100; None for none.
         rate: how fast they follow.
 
     Raises:
-        ConfigError: a percentage or a rate that is not allowed.
+        ConfigError: steps, a percentage or a rate that are not allowed.
     """
 
     def __init__(
         self,
         model: "LoadedForecaster",
         panel: Panel,
+        h: int | None = None,
         *,
         adaptive: float | None = None,
         rate: float = 0.005,
     ):
         self._model, self._codec, self._d = model, model.codec, model.description
+        self._steps = model.require_steps(h)
+        if self._steps > model.horizon:
+            raise ConfigError(f"h={h}: must be at most the horizon, {model.horizon}")
         self._panel = panel.tail(0)  # what series keep, and where they began
         self._first = panel.first
         self._place = {name: i for i, name in enumerate(panel.ids)}
-        self._one_step = None if model.calibration is None else model.calibration.first(1)
+        known = model.calibration
+        self._calibration = None if known is None else known.first(self._steps)
+        self._one_step = None if known is None else known.first(1)
         n, targets, window = len(panel), panel.values.shape[1], self._d.window
         self._rows = self._codec.rows_per_series
         self._static = self._codec.static(panel.static)
@@ -303,7 +310,7 @@ class ForecastStream:
             of_rows = slice(begin * self._rows, (begin + step) * self._rows)
             own = spaces.of(of_rows)
             windows, space = self._windows(at[part], own, future[part])
-            raws = self._model.raws(windows)
+            raws = self._model.raws(windows, self._steps)
             parts.append(Forecast(self._model.output, raws, space))
             which = rows[of_rows]
             for member, raw in enumerate(raws):
@@ -312,7 +319,7 @@ class ForecastStream:
                 state["own_spread"][member, which] = raw.spread[:, 0]
             state["log"][which], state["centre"][which] = space.log, space.centre
             state["spread"][which] = space.spread
-        forecasts = Forecasts(parts, self._model.calibration, d.horizon, None, self._rows)
+        forecasts = Forecasts(parts, self._calibration, self._steps, None, self._rows)
         return forecasts, self._adapted(at, parts)
 
     def _windows(self, at: Integers, spaces: Spaces, future: Floats) -> tuple[Windows, Space]:
@@ -404,7 +411,7 @@ class ForecastStream:
         if self._adaptive is None:
             return None
         low, high = self._adaptive_at(at).levels
-        calibration, begin = self._model.calibration, 0
+        calibration, begin = self._calibration, 0
         found: tuple[list[Floats], list[Floats]] = ([], [])
         for part in parts:
             right = part if calibration is None else calibration.calibrate(part)

@@ -215,6 +215,7 @@ class LoadedForecaster:
         self,
         series: Any,
         *,
+        h: int | None = None,
         first: Any = None,
         adaptive: float | None = None,
         rate: float = 0.005,
@@ -225,6 +226,7 @@ class LoadedForecaster:
 
         Args:
             series: a table of the series so far, or the ids of series without points.
+            h: steps of the forecasts, at most the horizon; None for that. Fewer take less time.
             first: with ids, the stamp of the first point, one for all or one for each; needed only
                 by a model that is told the calendar.
             adaptive: percent that intervals of the stream shall hold in the long run, whatever
@@ -234,14 +236,14 @@ class LoadedForecaster:
             missing: the same.
 
         Raises:
-            ConfigError: a percentage or a rate that is not allowed.
+            ConfigError: steps, a percentage or a rate that are not allowed.
             DataError: a table that the model cannot read, or ids or stamps that are not allowed.
         """
         if isinstance(series, list | tuple | range):
             panel = empty_panel(self.codec, series, first)
         else:
             panel = self.read(series, layout=layout, missing=missing).panel
-        return ForecastStream(self, panel, adaptive=adaptive, rate=rate)
+        return ForecastStream(self, panel, h, adaptive=adaptive, rate=rate)
 
     @property
     def names(self) -> list[str]:
@@ -401,9 +403,10 @@ class LoadedForecaster:
         """What the networks say together of windows, [B, C, h]."""
         return Forecast(self.output, self.raws(windows), space)
 
-    def raws(self, windows: Windows) -> list[Raw]:
-        """What each network puts out of windows."""
-        return [member(windows) for member in self._members]
+    def raws(self, windows: Windows, steps: int | None = None) -> list[Raw]:
+        """What each network puts out of windows, of the first steps of the horizon or of all."""
+        chosen = None if steps in (None, self.horizon) else np.arange(steps)
+        return [member(windows, chosen) for member in self._members]
 
 
 class _Member:
@@ -415,9 +418,9 @@ class _Member:
         self._tensors = {k: v for k, v in tensors.items() if not k.startswith("layers.")}
         self._layers = Dilated(description.layers, description.dilations, layers)
 
-    def __call__(self, windows: Windows) -> Raw:
+    def __call__(self, windows: Windows, chosen: Integers | None = None) -> Raw:
         read = Read(self._layers.forward, _as_it_is)
-        return forward(self._description, self._tensors, windows, read)
+        return forward(self._description, self._tensors, windows, read, chosen=chosen)
 
 
 def _as_it_is(x: Any) -> Any:

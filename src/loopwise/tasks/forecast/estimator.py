@@ -400,6 +400,7 @@ class Forecaster:
         self,
         series: Any = None,
         *,
+        h: int | None = None,
         first: Any = None,
         adaptive: float | None = None,
         rate: float = 0.005,
@@ -409,7 +410,8 @@ class Forecaster:
         Args:
             series: a table of the series so far, or the ids of series without points; None for
                 the series that it was fitted to.
-            first: as in `LoadedForecaster.stream`.
+            h: as in `LoadedForecaster.stream`.
+            first: the same.
             adaptive: the same.
             rate: the same.
 
@@ -420,9 +422,10 @@ class Forecaster:
         """
         data, model = self.config.data, self.fitted
         if series is None:
-            return ForecastStream(model, self._table(None).panel, adaptive=adaptive, rate=rate)
+            return ForecastStream(model, self._table(None).panel, h, adaptive=adaptive, rate=rate)
         return model.stream(
             series,
+            h=h,
             first=first,
             adaptive=adaptive,
             rate=rate,
