@@ -450,3 +450,44 @@ def test_mistakes_in_asking_are_told(model, call, message):
 def test_a_training_that_comes_to_nothing_is_told():
     with pytest.raises(TrainingError):
         forecaster(lr=1e30, clip=0, schedule="constant", average=0.0).fit(table())
+
+
+def test_a_stream_goes_on_where_the_table_ends(model):
+    known, later = table(), table(80)[lambda x: x["ds"] >= "2006-01-01"]
+    frame = pd.concat([known, later])
+    stream = model.stream()
+    for _, points in later.groupby("ds"):
+        found = stream.update(points["y"])
+    whole = model.predict(df=frame, level=[80])
+    np.testing.assert_allclose(found.median.ravel(), whole["loopwise"], rtol=1e-5)
+    np.testing.assert_allclose(found.interval(80)[1].ravel(), whole["loopwise-hi-80"], rtol=1e-5)
+    other = model.stream(known)
+    assert other.lengths.tolist() == [72, 72, 72]
+    assert model.stream(["x"]).update(3.0).median.shape == (1, 6, 1)
+
+
+def test_a_stream_is_told_covariates():
+    frame = table(90)
+    rng = np.random.default_rng(5)
+    frame["price"], frame["visits"] = rng.normal(size=(2, len(frame)))
+    frame["size"] = np.repeat([1.0, 5.0, 9.0], 90)
+    model = forecaster(
+        future="price", past="visits", static="size", calendar=True, max_steps=3
+    ).fit(frame)  # fmt: skip
+    stamps = np.sort(frame["ds"].unique())
+    price = frame.pivot(index="unique_id", columns="ds", values="price").to_numpy()[..., None]
+    visits = frame.pivot(index="unique_id", columns="ds", values="visits").to_numpy()[..., None]
+    stream = model.stream(frame[frame["ds"] < stamps[60]])
+    for t in range(60, 84):
+        points = frame[frame["ds"] == stamps[t]]
+        found = stream.update(points["y"], past=visits[:, t], future=price[:, t : t + 7])
+    whole = model.predict(
+        df=frame[frame["ds"] <= stamps[83]], future=frame.drop(columns="y"), level=[80]
+    )
+    np.testing.assert_allclose(found.median.ravel(), whole["loopwise"], rtol=1e-5)
+    np.testing.assert_allclose(found.interval(80)[0].ravel(), whole["loopwise-lo-80"], rtol=1e-5)
+    with pytest.raises(DataError, match=r"the model needs 'price': give them as future=, \[3, 7, 1"):
+        stream.update(points["y"], past=visits[:, 84])
+    with pytest.raises(DataError, match="the model is told the calendar: give first="):
+        model.stream(["x"])
+    assert len(model.stream(["x"], first="2001-01-01")) == 1
