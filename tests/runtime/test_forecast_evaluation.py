@@ -145,7 +145,7 @@ def test_unknown_values_do_not_count(panel, model):
 def made(**off):
     """An evaluation of forecasts that are so far off, everywhere."""
     y = np.ones((2, 3))
-    scale = None if off.pop("flat", False) else np.full(2, 0.5)
+    scale = np.full(2, np.nan if off.pop("flat", False) else 0.5)
     scores = {name.replace("_", " "): score(y, y + by, scale=scale) for name, by in off.items()}
     return Evaluation("loopwise", (("a", "y"), ("b", "y")), 3, 1, 1, scores)
 
@@ -153,8 +153,7 @@ def made(**off):
 def test_what_is_worse_says_so():
     others = {"seasonal_naive": 0.2, "naive": 0.4, "drift": 0.4, "naive2": 0.5}
     assert made(loopwise=0.1, **others).sentences() == [
-        "loopwise is better than each baseline: MASE 0.2, 50 % below seasonal naive, the best of "
-        "them"
+        "loopwise is better than each baseline: MASE 0.2, 50 % below seasonal naive, the best of them"  # noqa: E501
     ]
     assert made(loopwise=0.4, **others).sentences() == [
         "loopwise is worse than seasonal naive: MASE 0.8, seasonal naive 0.4",
