@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from loopwise.nn.layers import GRU, LSTM, RNN
     from loopwise.nn.recurrent import Recurrent
     from loopwise.runtime.load import load
+    from loopwise.tasks.forecast.estimator import Forecaster
     from loopwise.tasks.lm.estimator import LanguageModel
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Forecaster": "loopwise.tasks.forecast.estimator",
     "GRU": "loopwise.nn.layers",
     "LSTM": "loopwise.nn.layers",
     "RNN": "loopwise.nn.layers",
@@ -39,6 +41,7 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "Forecaster",
     "GRUCell",
     "LSTMCell",
     "LanguageModel",

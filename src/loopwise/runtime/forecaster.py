@@ -2,15 +2,15 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from loopwise.codec.numbers import is_integer
-from loopwise.codec.series.codec import SeriesCodec
 from loopwise.codec.series.base import Distribution
+from loopwise.codec.series.codec import SeriesCodec
 from loopwise.codec.series.conformal import Calibration
 from loopwise.codec.series.distributions import Output, make_output
 from loopwise.codec.series.forecast import Forecast
@@ -19,7 +19,7 @@ from loopwise.codec.series.mending import Missing
 from loopwise.codec.series.output import TableKind, forecast_table
 from loopwise.codec.series.panel import Panel
 from loopwise.codec.series.table import future_values, panel_from_table
-from loopwise.codec.series.windows import Prepared, Space, Windows, cut, prepare
+from loopwise.codec.series.windows import Prepared, Space, Spaces, Windows, cut, prepare, spaces_at
 from loopwise.errors import BundleError, ConfigError, DataError
 from loopwise.runtime.bundle import Bundle, write_bundle
 from loopwise.runtime.description import ForecasterDescription, OutputDescription, parse_as
@@ -85,9 +85,7 @@ class LoadedForecaster:
         """Write the bundle to a file; raises BundleError if that cannot be done."""
         write_bundle(path, self.bundle)
 
-    def read(
-        self, frame: Any, *, layout: Layout = "long", missing: Missing = "error"
-    ) -> Table:
+    def read(self, frame: Any, *, layout: Layout = "long", missing: Missing = "error") -> Table:
         """Read a table of series as the model knows them.
 
         Args:
@@ -99,10 +97,9 @@ class LoadedForecaster:
             DataError: as there.
         """
         codec = self.codec
-        panel = panel_from_table(
-            frame, codec.columns, missing=missing, layout=layout, like=codec.schema
-        )
-        return Table(panel, TableKind.of(frame, codec.columns, layout), layout)
+        columns = replace(codec.columns, weight=None)  # which matters in training alone
+        panel = panel_from_table(frame, columns, missing=missing, layout=layout, like=codec.schema)
+        return Table(panel, TableKind.of(frame, columns, layout), layout)
 
     def predict(
         self,
@@ -126,7 +123,8 @@ class LoadedForecaster:
             level: intervals that hold so many percent, such as ``[80, 95]``.
             quantiles: probabilities, such as ``[0.1, 0.9]``.
             point: ``"median"`` or ``"mean"``.
-            layout, missing: as in `read`.
+            layout: as in `read`.
+            missing: the same.
 
         Returns:
             A table of the kind that came in: ids, stamps, the point forecast named ``loopwise``
@@ -138,6 +136,21 @@ class LoadedForecaster:
             DataError: a table that the model cannot read, or covariates that are not known.
         """
         table = self.read(frame, layout=layout, missing=missing)
+        return self.predict_table(
+            table, h, future=future, level=level, quantiles=quantiles, point=point
+        )
+
+    def predict_table(
+        self,
+        table: Table,
+        h: int | None = None,
+        *,
+        future: Any = None,
+        level: Sequence[float] = (),
+        quantiles: Sequence[float] = (),
+        point: str = "median",
+    ) -> Any:
+        """As `predict`, of a table that has been read."""
         forecasts = self.forecast(table.panel, h, self.ahead(table.panel, h, future))
         columns = forecasts.columns(self.codec, level=level, quantiles=quantiles, point=point)
         steps = forecasts.steps
@@ -160,9 +173,13 @@ class LoadedForecaster:
         steps belong together (Clark et al. 2004, the Schaake shuffle).
 
         Args:
-            frame, h, future, layout, missing: as in `predict`.
+            frame: as in `predict`.
             n_paths: paths of each series.
+            h: as in `predict`.
+            future: the same.
             seed: of the random numbers.
+            layout: as in `read`.
+            missing: the same.
 
         Returns:
             A table of the kind that came in: ids, stamps, and columns ``loopwise-path-1``, ...
@@ -171,6 +188,20 @@ class LoadedForecaster:
             ConfigError, DataError: as `predict`.
         """
         table = self.read(frame, layout=layout, missing=missing)
+        return self.simulate_table(table, n_paths, h, future=future, seed=seed)
+
+    def simulate_table(
+        self,
+        table: Table,
+        n_paths: int = 100,
+        h: int | None = None,
+        *,
+        future: Any = None,
+        seed: int = 0,
+    ) -> Any:
+        """As `simulate`, of a table that has been read."""
+        if not is_integer(n_paths) or n_paths < 1:
+            raise ConfigError(f"n_paths={n_paths!r}: must be a whole number from 1")
         steps = self.require_steps(h)
         paths = self.paths(
             table.panel, n_paths, steps, self.ahead(table.panel, steps, future), seed
@@ -223,7 +254,8 @@ class LoadedForecaster:
         """
         steps = self.require_steps(h)
         if steps <= self.horizon:
-            return Forecasts(list(self._direct(panel, ahead)), self.calibration, steps, None, self.codec.rows_per_series)
+            own, each = list(self._direct(panel, ahead)), self.codec.rows_per_series
+            return Forecasts(own, self.calibration, steps, None, each)
         paths = self.paths(panel, PATHS, steps, ahead, seed)
         return Forecasts(list(self._direct(panel, ahead)), self.calibration, steps, paths, 1)
 
@@ -254,22 +286,37 @@ class LoadedForecaster:
         parts = list(self._chunks(prepared, rows, np.repeat(ends.ravel(), each)))
         return Forecasts(parts, self.calibration, self.horizon, None, each)
 
-    def paths(
-        self, panel: Panel, n_paths: int, h: int, ahead: Floats | None, seed: int
-    ) -> Floats:
+    def forecast_within(self, panel: Panel, series: Integers, ends: Integers) -> "Forecasts":
+        """Forecast the horizon after any places within series, each from what came before it.
+
+        As `forecast` of the beginnings of the series, but many places of one share its points.
+
+        Args:
+            panel: the series. What they know ahead is that of their own points after a place.
+            series: which of them each place is in, [B].
+            ends: how many points come before each place, [B], at least 1.
+        """
+        prepared = prepare(panel, self.codec, 0)
+        each = prepared.per_series
+        spaces = spaces_at(panel, self.codec, series, ends)
+        rows = (series[:, None] * each + np.arange(each)).ravel()
+        parts = list(self._chunks(prepared, rows, np.repeat(ends, each), spaces))
+        return Forecasts(parts, self.calibration, self.horizon, None, each)
+
+    def paths(self, panel: Panel, n_paths: int, h: int, ahead: Floats | None, seed: int) -> Floats:
         """Sample paths of all targets, [n_paths, N, h, targets]."""
         rng = np.random.default_rng(seed)
         width = self.description.window
         whole = prepare(panel, self.codec, 0)
-        spaces = (whole.log, whole.spread, whole.size)
+        spaces = Spaces(whole.log, whole.spread, whole.size)
         many = panel.tail(width).select(np.tile(np.arange(len(panel)), n_paths))
-        spaces = tuple(np.tile(part, (n_paths, 1)) for part in spaces)
+        spaces = spaces.of(np.tile(np.arange(len(spaces.log)), n_paths))
         told = None if ahead is None else np.tile(ahead, (n_paths, 1, 1))
         found: list[Floats] = []
         done = 0
         while done < h:
             steps = min(self.horizon, h - done)
-            given = None if told is None else _padded(told[:, done : done + self.horizon], self.horizon)
+            given = None if told is None else self._beyond(told[:, done : done + self.horizon])
             drawn = self._draw(many, given, spaces, rng)[:, :steps]
             found.append(drawn)
             done += steps
@@ -283,7 +330,7 @@ class LoadedForecaster:
         self,
         panel: Panel,
         ahead: Floats | None,
-        spaces: tuple[Any, ...],
+        spaces: Spaces,
         rng: np.random.Generator,
     ) -> Floats:
         """One path of each series over the horizon, [N, h, targets]."""
@@ -307,11 +354,16 @@ class LoadedForecaster:
         """Covariates known ahead over the whole horizon; where not given they count as means."""
         return None if ahead is None else _padded(ahead, self.horizon)
 
-    def _chunks(self, prepared: Prepared, rows: Integers, ends: Integers) -> Iterator[Forecast]:
+    def _chunks(
+        self, prepared: Prepared, rows: Integers, ends: Integers, spaces: Spaces | None = None
+    ) -> Iterator[Forecast]:
         d = self.description
         for begin in range(0, len(rows), ROWS):
             part = slice(begin, begin + ROWS)
-            windows, space = cut(prepared, rows[part], ends[part], d.window, d.horizon, d.patch)
+            own = None if spaces is None else spaces.of(part)
+            windows, space = cut(
+                prepared, rows[part], ends[part], d.window, d.horizon, d.patch, own
+            )
             yield self.read_windows(windows, space)
 
     def read_windows(self, windows: Windows, space: Space) -> Forecast:
@@ -483,8 +535,9 @@ def _calibration(scores: Any, d: ForecasterDescription) -> Calibration | None:
 
 def _by_series(values: Floats, per_series: int) -> Floats:
     """[R, C, h, ...] of rows as [N, h, targets, ...] of series; one of R / N and C is 1."""
-    shape = (len(values) // per_series, per_series * values.shape[1], *values.shape[2:])
-    return np.moveaxis(values.reshape(shape), 1, 2)
+    targets = per_series * values.shape[1]
+    number = len(values) // per_series  # not -1, which is ambiguous where there are no levels
+    return np.moveaxis(values.reshape(number, targets, *values.shape[2:]), 1, 2)
 
 
 def _padded(ahead: Floats, steps: int) -> Floats:

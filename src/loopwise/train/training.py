@@ -154,16 +154,29 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     Raises:
         ConfigError: they are of another model.
     """
-    weights = _under("model.", tensors)
+    put_weights(model, _under("model.", tensors), "the checkpoint")
+
+
+def put_weights(model: nn.Module, weights: Mapping[str, Tensor], origin: str) -> None:
+    """Give `model` weights by the names that it has for them.
+
+    Args:
+        model: gets them.
+        weights: all of them.
+        origin: what they come from, as the subject of a sentence.
+
+    Raises:
+        ConfigError: they are of another model.
+    """
     saved = {k: tuple(v.shape) for k, v in weights.items()}
     built = {k: tuple(v.shape) for k, v in model.state_dict().items()}
     for name in sorted(saved.keys() | built.keys()):
         if saved.get(name) != built.get(name):
             raise ConfigError(
-                f"the checkpoint is of another model: {name} is {saved.get(name, 'absent')} "
+                f"{origin} is of another model: {name} is {saved.get(name, 'absent')} "
                 f"in it and {built.get(name, 'absent')} here"
             )
-    model.load_state_dict(weights)
+    model.load_state_dict(dict(weights))
 
 
 def seed_step(seed: int, rank: int, step: int) -> None:

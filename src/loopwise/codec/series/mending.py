@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from loopwise.codec.series.frequency import Frequency
 from loopwise.codec.series.layouts import Points
-from loopwise.codec.series.panel import Floats, Integers, offsets_of
+from loopwise.codec.series.panel import Floats, Integers, Panel, offsets_of
 from loopwise.codec.series.stamps import stamp_text
 from loopwise.errors import DataError, DataWarning
 
@@ -162,6 +162,23 @@ def without_missing(
     return np.stack([_interpolated(column, offsets) for column in numbers.T], axis=1)
 
 
+def filled(panel: Panel) -> Panel:
+    """A panel without NaN: on straight lines, and at the ends of a series its nearest value.
+
+    What is nowhere known in a series stays NaN.
+    """
+
+    def each(values: Floats) -> Floats:
+        if not np.isnan(values).any():
+            return values
+        columns = [_interpolated(column, panel.offsets) for column in values.T]
+        return np.stack(columns, axis=1)
+
+    return replace(
+        panel, values=each(panel.values), past=each(panel.past), future=each(panel.future)
+    )
+
+
 def _require_some(
     broken: NDArray[np.bool_], names: tuple[str, ...], offsets: Integers, ids: tuple[str | int, ...]
 ) -> None:
@@ -176,6 +193,8 @@ def _require_some(
 def _interpolated(values: Floats, offsets: Integers) -> Floats:
     """Straight lines between finite values; before the first and after the last, that value."""
     known = np.flatnonzero(np.isfinite(values))
+    if not len(known):
+        return values
     series = np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
     wanted = np.flatnonzero(~np.isfinite(values))
     after = np.searchsorted(known, wanted)
@@ -185,7 +204,9 @@ def _interpolated(values: Floats, offsets: Integers) -> Floats:
     right = np.where(series[right] == series[wanted], right, left)
     share = (wanted - left) / np.maximum(right - left, 1)
     result = values.copy()
-    result[wanted] = values[left] * (1 - share) + values[right] * share
+    own = series[left] == series[wanted]
+    line = values[left] * (1 - share) + values[right] * share
+    result[wanted] = np.where(own, line, np.nan)
     return result
 
 

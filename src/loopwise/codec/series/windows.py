@@ -60,7 +60,11 @@ class Space(NamedTuple):
 
     def over(self, *axes: int) -> "Space":
         """The same with new axes, for values that have more than windows and channels."""
-        return Space(*(np.expand_dims(part, axes) for part in self))
+        return Space(
+            np.expand_dims(self.log, axes),
+            np.expand_dims(self.centre, axes),
+            np.expand_dims(self.spread, axes),
+        )
 
     def into(self, values: Floats) -> Floats:
         """Values into the windows' space; NaN where they have no logarithm."""
@@ -73,6 +77,21 @@ class Space(NamedTuple):
         taken = values * self.spread + self.centre
         with np.errstate(over="ignore"):
             return np.where(self.log, np.exp(np.where(self.log, taken, 0.0)), taken)
+
+
+class Spaces(NamedTuple):
+    """What of a space its series decides, of rows or of windows."""
+
+    log: NDArray[np.bool_]
+    """[..., C], whether values are forecast by their logarithms"""
+    spread: Floats
+    """[..., C], their standard deviation, then"""
+    size: Array
+    """[..., C], see `Windows`"""
+
+    def of(self, which: Integers | slice) -> "Spaces":
+        """Those of some rows."""
+        return Spaces(self.log[which], self.spread[which], self.size[which])
 
 
 @dataclass(frozen=True)
@@ -122,7 +141,7 @@ def prepare(
     beyond: int,
     ahead: Floats | None = None,
     until: Integers | None = None,
-    spaces: tuple[NDArray[np.bool_], Floats, Array] | None = None,
+    spaces: Spaces | None = None,
 ) -> Prepared:
     """Make a panel ready.
 
@@ -133,7 +152,7 @@ def prepare(
         ahead: of these points the table's own covariates known ahead, [N, `beyond`, F]; None
             where the codec has none, or nothing is forecast beyond the end.
         until: how many points of each series may decide its space, [N]; None for all.
-        spaces: `Prepared.log`, `spread` and `size`, if they are known already.
+        spaces: of the rows, if they are known already.
     """
     lengths = panel.lengths
     if spaces is None:
@@ -170,7 +189,13 @@ def prepare(
 
 
 def cut(
-    prepared: Prepared, rows: Integers, ends: Integers, length: int, horizon: int, patch: int
+    prepared: Prepared,
+    rows: Integers,
+    ends: Integers,
+    length: int,
+    horizon: int,
+    patch: int,
+    spaces: Spaces | None = None,
 ) -> tuple[Windows, Space]:
     """Cut windows.
 
@@ -181,6 +206,7 @@ def cut(
         length: L; what lies before the beginning of a row is unknown.
         horizon: h.
         patch: the mean of so many last points is the centre of a window's space.
+        spaces: of each window, [B, C]; None for those of the rows.
     """
     series, channel = rows // prepared.per_series, rows % prepared.per_series
     begin = prepared.offsets[series]
@@ -189,18 +215,13 @@ def cut(
     index = begin[:, None] + np.where(there, places, 0)
     values = _values(prepared, index, channel)
     values = np.where(there[..., None], values, np.nan)
-    log, spread = prepared.log[rows], prepared.spread[rows]
-    space = Space(log, np.zeros_like(spread), np.ones_like(spread))
-    taken = space.over(1).into(values)
-    known = np.isfinite(taken)
-    centre = _centre(taken, known, patch) if prepared.shifts else space.centre
-    space = Space(log, centre, spread)
-    scaled = np.where(known, (taken - centre[:, None]) / spread[:, None], 0.0)
+    spaces = spaces or Spaces(prepared.log[rows], prepared.spread[rows], prepared.size[rows])
+    scaled, known, space = scale(values, spaces, patch, shifts=prepared.shifts)
     return (
         Windows(
-            scaled.astype(np.float32),
-            known.astype(np.float32),
-            prepared.size[rows],
+            scaled,
+            known,
+            spaces.size,
             np.where(there[..., None], prepared.past[index], np.float32(0)),
             _ahead(prepared, series, ends, length, horizon),
             prepared.static[series],
@@ -209,6 +230,30 @@ def cut(
         ),
         space,
     )
+
+
+def scale(
+    values: Floats, spaces: Spaces, patch: int, *, shifts: bool
+) -> tuple[Array, Array, Space]:
+    """Put the values of windows into their spaces.
+
+    Args:
+        values: [B, L, C]; NaN where nothing is known.
+        spaces: of each window, [B, C].
+        patch: the mean of so many last points is the centre of a window's space.
+        shifts: whether there is a centre.
+
+    Returns:
+        `Windows.values`, `Windows.known` and the spaces.
+    """
+    log, spread = spaces.log, spaces.spread
+    space = Space(log, np.zeros_like(spread), np.ones_like(spread))
+    taken = space.over(1).into(values)
+    known = np.isfinite(taken)
+    centre = _centre(taken, known, patch) if shifts else space.centre
+    space = Space(log, centre, spread)
+    scaled = np.where(known, (taken - centre[:, None]) / spread[:, None], 0.0)
+    return scaled.astype(np.float32), known.astype(np.float32), space
 
 
 def following(prepared: Prepared, rows: Integers, ends: Integers, horizon: int) -> Floats:
@@ -259,10 +304,8 @@ def _centre(values: Floats, known: NDArray[np.bool_], patch: int) -> Floats:
     return np.where(near > 0, last, filled.sum(1) / np.maximum(all_of_it, 1))
 
 
-def _spaces(
-    panel: Panel, codec: SeriesCodec, lengths: Integers
-) -> tuple[NDArray[np.bool_], Floats, Array]:
-    """Of each row and channel: by its logarithm or not, its spread, and its size, [R, C]."""
+def _spaces(panel: Panel, codec: SeriesCodec, lengths: Integers) -> Spaces:
+    """Of each row and channel, [R, C]."""
     considered = np.arange(len(panel.values)) - np.repeat(panel.offsets[:-1], panel.lengths)
     inside = considered < np.repeat(lengths, panel.lengths)
     values = panel.values
@@ -275,19 +318,79 @@ def _spaces(
         taken = np.where(each, np.log(np.where(known & each, values, 1.0)), values)
     filled = np.where(known, taken, 0.0)
     mean = _sums(panel, filled) / count
-    if codec.space == "as-is":
-        spread = np.ones_like(mean)
-    elif codec.space == "counts":
-        spread = np.where(mean > 0, mean, 1.0)
-    else:
-        off = np.where(known, filled - np.repeat(mean, panel.lengths, axis=0), 0.0)
-        spread = np.sqrt(_sums(panel, off * off) / count)
-        size = np.where(log, 1.0, np.abs(mean))
-        spread = np.maximum(spread, LEAST * np.where(size > 0, size, 1.0))
+    off = np.where(known, filled - np.repeat(mean, panel.lengths, axis=0), 0.0)
+    return spaces_of(codec, log, mean, _sums(panel, off * off) / count)
+
+
+def spaces_at(panel: Panel, codec: SeriesCodec, series: Integers, ends: Integers) -> Spaces:
+    """What the points before places within series decide of the spaces there.
+
+    Args:
+        panel: N series.
+        codec: how the network reads.
+        series: which of them each place is in, [B].
+        ends: how many of its points come before each place, [B].
+
+    Returns:
+        of the rows of the places, [B * rows of a series, C].
+    """
+    values = panel.values
+    known = np.isfinite(values)
+    count = np.maximum(_before(panel, known.astype(float), series, ends), 1)
+    positive = _before(panel, (known & (values <= 0)).astype(float), series, ends) == 0
+    log = positive & (codec.space == "log")
+    found: list[tuple[Floats, Floats]] = []
+    for logs in (True, False):
+        there = known & (values > 0) if logs else known
+        taken = np.log(np.where(there, values, 1.0)) if logs else np.where(known, values, 0.0)
+        # in units of the whole series, so that sums lose no digits; they cancel out
+        points = np.maximum(_sums(panel, there.astype(float)), 1)
+        about = _sums(panel, np.where(there, taken, 0.0)) / points
+        off = np.where(there, taken - np.repeat(about, panel.lengths, axis=0), 0.0)
+        unit = np.sqrt(_sums(panel, off * off) / points)
+        unit = np.where(unit > 0, unit, 1.0)
+        off = off / np.repeat(unit, panel.lengths, axis=0)
+        mean = _before(panel, off, series, ends) / count
+        variance = np.maximum(_before(panel, off * off, series, ends) / count - mean * mean, 0.0)
+        found.append((mean * unit[series] + about[series], variance * unit[series] ** 2))
+    mean, variance = (np.where(log, *both) for both in zip(*found, strict=True))
+    return spaces_of(codec, log, mean, variance)
+
+
+def spaces_of(codec: SeriesCodec, log: NDArray[np.bool_], mean: Floats, variance: Floats) -> Spaces:
+    """The spaces of series with a mean and a variance, of their logarithms where these are taken.
+
+    Args:
+        codec: how the network reads.
+        log: whether they are, of each series and target, [N, targets].
+        mean: the same; 0 where nothing is known.
+        variance: the same.
+
+    Returns:
+        of rows, [R, C].
+    """
+    spread = _spread(codec, log, mean, variance)
     whole = np.where(log, 1.0, np.abs(mean) + spread)
-    size = np.log(spread / whole) if codec.space in ("log", "plain") else np.zeros_like(mean)
-    shape = (len(panel) * codec.rows_per_series, codec.channels)
-    return log.reshape(shape), spread.reshape(shape), size.reshape(shape).astype(np.float32)
+    scaled = codec.space in ("log", "plain")
+    size = np.log(spread / np.where(whole > 0, whole, 1.0)) if scaled else np.zeros_like(mean)
+    shape = (len(mean) * codec.rows_per_series, codec.channels)
+    return Spaces(log.reshape(shape), spread.reshape(shape), size.reshape(shape).astype(np.float32))
+
+
+def _spread(codec: SeriesCodec, log: NDArray[np.bool_], mean: Floats, variance: Floats) -> Floats:
+    if codec.space == "as-is":
+        return np.ones_like(mean)
+    if codec.space == "counts":
+        return np.where(mean > 0, mean, 1.0)
+    size = np.where(log, 1.0, np.abs(mean))
+    return np.maximum(np.sqrt(variance), LEAST * np.where(size > 0, size, 1.0))
+
+
+def _before(panel: Panel, values: Floats, series: Integers, ends: Integers) -> Floats:
+    """The sums of each series' points before places, [B, C]."""
+    sums = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0)])
+    begin = panel.offsets[:-1][series]
+    return sums[begin + ends] - sums[begin]
 
 
 def _sums(panel: Panel, values: Floats) -> Floats:
@@ -295,4 +398,3 @@ def _sums(panel: Panel, values: Floats) -> Floats:
     padded = np.concatenate([values, np.zeros((1, values.shape[1]))])
     sums = np.add.reduceat(padded, panel.offsets[:-1], axis=0)
     return np.where(panel.lengths[:, None] > 0, sums, 0.0)
-

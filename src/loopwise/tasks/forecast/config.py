@@ -95,7 +95,11 @@ class ModelConfig(LayersConfig):
         description="taken out before reading: level, also a seasonal profile, smoothing (both, "
         "Holt-Winters with rates learned for each series), or none",
     )
-    log: bool = Field(default=True, description="logarithms of series that are positive throughout")
+    log: bool = Field(
+        default=True,
+        description="logarithms of series that are positive throughout; not with student-t, whose "
+        "exponential has no mean",
+    )
     input_size: int = Field(default=128, ge=1, description="features of a patch")
     dilations: tuple[int, ...] = Field(
         default=(), description="of each layer: reads every n-th step; empty = every one"
@@ -119,7 +123,7 @@ class ModelConfig(LayersConfig):
         description="it also mixes in a linear map of the window, fitted once by ridge regression",
     )
     ridge: Annotated[float, ActsWith("decoder", ("lags",))] = Field(
-        default=0.1, gt=0, description="of that: penalty, where inputs have variance 1"
+        default=1.0, gt=0, description="of that: penalty, where inputs have variance 1"
     )
     dropout: float = Field(default=0.1, ge=0, lt=1, description="on the features of patches")
 

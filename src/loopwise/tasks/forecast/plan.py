@@ -111,7 +111,7 @@ def _space(config: ForecastConfig) -> Space:
         return "as-is"
     if config.model.made_output.counts:
         return "counts"
-    return "log" if config.model.log else "plain"
+    return "log" if config.model.log and config.model.output != "student-t" else "plain"
 
 
 def _locations(output: Output) -> tuple[int, ...]:

@@ -1,0 +1,78 @@
+"""What the estimator keeps of its series, and how measures become tables."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loopwise.codec.series.output import TableKind
+from loopwise.codec.series.panel import Panel
+from loopwise.runtime.forecast_evaluation import Evaluation
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Known:
+    """Series as an estimator was given them.
+
+    Attributes:
+        panel: as it learns from them.
+        raw: as they came: where values are interpolated in `panel`, NaN here.
+        kind: of the table that they came in.
+    """
+
+    panel: Panel
+    raw: Panel
+    kind: TableKind
+
+
+def ahead_of(panel: Panel, ends: Integers, h: int) -> Floats | None:
+    """The covariates known ahead after places in series, [N, h, F]; None without covariates.
+
+    Args:
+        panel: N series.
+        ends: how many points come before each place, [N].
+        h: steps; those after the end of a series are NaN.
+    """
+    if not panel.future_names:
+        return None
+    places = ends[:, None] + np.arange(h)
+    there = places < panel.lengths[:, None]
+    index = panel.offsets[:-1, None] + np.where(there, places, 0)
+    return np.where(there[..., None], panel.future[index], np.nan)
+
+
+def measures_table(kind: TableKind, found: Evaluation, *, per_series: bool) -> Any:
+    """Measures as a data frame of the kind that came in.
+
+    Args:
+        kind: of the table of the series.
+        found: what was measured.
+        per_series: a row for each series and target; else one for the model and each baseline.
+    """
+    if per_series:
+        ids, targets = zip(*found.rows, strict=True)
+        columns: dict[str, Any] = {kind.id or "unique_id": list(ids)}
+        if len(set(targets)) > 1:
+            columns["target"] = list(targets)
+        columns |= found.per_series()
+        return _frame(kind, columns)
+    rows = found.overall()
+    columns = {"model": list(rows)}
+    for name in next(iter(rows.values())):
+        columns[name] = np.array([measures[name] for measures in rows.values()])
+    return _frame(kind, columns)
+
+
+def _frame(kind: TableKind, columns: dict[str, Any]) -> Any:
+    if kind.library == "pandas":
+        import pandas as pd
+
+        return pd.DataFrame(columns)
+    import polars as pl
+
+    table = pl.DataFrame(columns)
+    return table.to_arrow() if kind.library == "pyarrow" else table

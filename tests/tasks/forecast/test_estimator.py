@@ -1,0 +1,452 @@
+"""`loopwise.Forecaster`, as a person in Python uses it."""
+
+import copy
+import warnings
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+import loopwise
+from loopwise.errors import (
+    ConfigError,
+    DataError,
+    DataWarning,
+    LoopwiseError,
+    RunError,
+    TrainingError,
+)
+from loopwise.tasks.forecast.config import ForecastConfig
+
+SETTINGS = {
+    "horizon": 6,
+    "season_length": 12,
+    "hidden_size": 8,
+    "input_size": 8,
+    "decoder_size": 8,
+    "batch_size": 16,
+    "max_steps": 20,
+    "threads": 1,
+    "device": "cpu",
+}
+LEVELS = [50, 80, 95]
+
+
+def table(length=72, names=("a", "b", "c"), *, seed=0, of=None) -> pd.DataFrame:
+    """Series with a season of 12, or of values that a function makes of the time."""
+    rng = np.random.default_rng(seed)
+    t = np.arange(length)
+    parts = []
+    for n, name in enumerate(names):
+        wave = (n + 1) * (5 + np.sin(2 * np.pi * t / 12) + 0.2 * rng.normal(size=length))
+        parts.append(
+            pd.DataFrame(
+                {
+                    "unique_id": name,
+                    "ds": pd.date_range("2000-01-01", periods=length, freq="MS"),
+                    "y": wave if of is None else np.asarray(of(t), float),
+                }
+            )
+        )
+    return pd.concat(parts, ignore_index=True)
+
+
+def forecaster(**settings) -> loopwise.Forecaster:
+    return loopwise.Forecaster(**{**SETTINGS, **settings})
+
+
+@pytest.fixture(scope="module")
+def model():
+    return forecaster().fit(table())
+
+
+def close(one, other, rtol=1e-5):
+    names = [name for name in one.columns if name.startswith("loopwise")]
+    np.testing.assert_allclose(one[names], other[names], rtol=rtol)
+
+
+def test_it_is_fitted_quietly_and_forecasts_its_series(capsys):
+    model = forecaster()
+    assert model.fit(table()) is model
+    assert model.result.steps == 20
+    assert capsys.readouterr().out == ""
+    found = model.predict()
+    assert list(found.columns) == ["unique_id", "ds", "loopwise"]
+    assert found["unique_id"].tolist() == ["a"] * 6 + ["b"] * 6 + ["c"] * 6
+    assert found["ds"].iloc[0] == pd.Timestamp("2006-01-01")
+    assert np.isfinite(found["loopwise"]).all()
+
+
+def test_progress_is_shown_on_demand(capsys):
+    forecaster(max_steps=1).fit(table(), verbose=True)
+    assert "3 series of 72 to 72 points" in capsys.readouterr().out
+
+
+def test_what_it_was_fitted_to_is_as_good_as_a_table(model):
+    close(model.predict(level=LEVELS), model.predict(df=table(), level=LEVELS), rtol=0)
+
+
+def test_it_is_better_than_no_season(model):
+    found = model.evaluate().set_index("model")
+    assert found.loc["loopwise", "mase"] < found.loc["naive", "mase"]
+    assert {"seasonal naive", "naive", "drift", "naive2"} < set(found.index)
+    each = model.evaluate(per_series=True)
+    assert each["unique_id"].tolist() == ["a", "b", "c"]
+    assert each["mae"].mean() == pytest.approx(found.loc["loopwise", "mae"])
+
+
+@pytest.mark.parametrize("point", ["median", "mean"])
+@pytest.mark.parametrize("h", [2, 6, 15])
+def test_intervals_lie_within_each_other_and_about_the_median(model, h, point):
+    found = model.predict(h, level=LEVELS, quantiles=[0.1, 0.9], point=point)
+    assert len(found) == 3 * h
+    ends = [f"loopwise-lo-{p}" for p in reversed(LEVELS)] + [f"loopwise-hi-{p}" for p in LEVELS]
+    assert (np.diff(found[ends], axis=1) >= 0).all()
+    np.testing.assert_allclose(found["loopwise-q-0.1"], found["loopwise-lo-80"])
+    np.testing.assert_allclose(found["loopwise-q-0.9"], found["loopwise-hi-80"])
+
+
+def test_a_longer_horizon_begins_like_a_shorter_one(model):
+    close(model.predict(2), model.predict(6).groupby("unique_id").head(2), rtol=0)
+
+
+def test_the_size_of_a_series_does_not_matter():
+    frame = table()
+    larger = frame.assign(y=frame["y"] * 1000)
+    one, other = forecaster().fit(frame), forecaster().fit(larger)
+    there = one.predict(level=LEVELS)
+    names = [name for name in there.columns if name.startswith("loopwise")]
+    np.testing.assert_allclose(other.predict(level=LEVELS)[names], there[names] * 1000, rtol=1e-3)
+    close(one.predict(df=larger).assign(loopwise=lambda x: x["loopwise"] / 1000), one.predict())
+
+
+def test_the_order_of_series_does_not_matter(model):
+    frame = table()
+    turned = pd.concat([part for _, part in reversed(list(frame.groupby("unique_id")))])
+    found = model.predict(df=turned, level=LEVELS)
+    assert found["unique_id"].tolist() == ["c"] * 6 + ["b"] * 6 + ["a"] * 6
+    close(found.sort_values(["unique_id", "ds"]), model.predict(level=LEVELS))
+
+
+def test_series_that_it_has_not_seen_are_forecast(model):
+    unseen = table(40, ["x", "y"], seed=7)
+    assert np.isfinite(model.predict(df=unseen, level=LEVELS).iloc[:, 2:]).all(axis=None)
+    with pytest.raises(DataError, match="frequency"):
+        model.predict(df=unseen.assign(ds=pd.date_range("2000", periods=80, freq="D")))
+
+
+@pytest.mark.parametrize(
+    "of",
+    [
+        lambda t: np.full(len(t), 3.0),
+        lambda t: np.zeros(len(t)),
+        lambda t: -5 + np.sin(t),
+        lambda t: np.where(t % 7 == 0, 4.0, 0.0),
+        lambda t: np.exp(t / 5),
+    ],
+    ids=["constant", "zero", "negative", "rare", "explosive"],
+)
+def test_odd_series_are_learned_from_and_forecast(of):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model = forecaster(max_steps=4).fit(table(names=["odd"], of=of))
+        found = model.predict(level=LEVELS).iloc[:, 2:]
+    assert np.isfinite(found).all(axis=None)
+
+
+def test_constant_series_stay_about_constant(model):
+    found = model.predict(df=table(names=["flat"], of=lambda t: np.full(len(t), 7.0)), level=[95])
+    np.testing.assert_allclose(found.iloc[:, 2:], 7.0, rtol=1e-4)
+
+
+@pytest.mark.parametrize("length", [1, 2, 5, 13])
+def test_short_series_are_forecast(model, length):
+    found = model.predict(df=table(length, ["new"]), level=LEVELS)
+    assert np.isfinite(found.iloc[:, 2:]).all(axis=None)
+
+
+def test_series_too_short_to_hold_anything_out_are_told():
+    with pytest.raises(DataError, match="the longest series has 7 points; with a horizon of 6"):
+        forecaster(window=12).fit(table(7))
+    with pytest.raises(DataError, match=r"data\.valid=3 points are held out, and the horizon is 6"):
+        forecaster(valid=3).fit(table())
+
+
+def test_tables_of_polars_come_back_as_polars(model):
+    frame = pl.DataFrame(table())
+    found = model.predict(df=frame, level=[80])
+    assert isinstance(found, pl.DataFrame)
+    np.testing.assert_allclose(found["loopwise"], model.predict()["loopwise"])
+    own = forecaster(max_steps=2).fit(frame)
+    for each in (
+        own.predict(), own.simulate(2), own.cross_validate(1), own.historical_forecasts(),
+        own.evaluate(), own.evaluate(per_series=True),
+    ):  # fmt: skip
+        assert isinstance(each, pl.DataFrame)
+
+
+def test_columns_have_the_names_that_they_are_given(capsys):
+    frame = table().rename(columns={"unique_id": "shop", "ds": "day", "y": "sold"})
+    frame["price"] = np.sin(np.arange(len(frame)))
+    frame["visits"] = np.cos(np.arange(len(frame)))
+    frame["kind"] = np.where(frame["shop"] == "a", "big", "small")
+    frame["important"] = 2.0
+    model = forecaster(
+        id="shop", time="day", target="sold", future="price", past=["visits"], static=["kind"],
+        weight="important", max_steps=3,
+    ).fit(frame)  # fmt: skip
+    stamps = pd.date_range("2006-01-01", periods=6, freq="MS")
+    future = pd.DataFrame({"day": stamps, "price": np.zeros(6)})
+    found = model.predict(future=future)
+    assert list(found.columns) == ["shop", "day", "loopwise"]
+    without = frame.drop(columns="important")
+    close(model.predict(df=without, future=future), found, rtol=0)
+    checked = model.cross_validate(2, level=[80])
+    assert {"shop", "day", "cutoff", "sold", "loopwise", "loopwise-lo-80"} < set(checked.columns)
+    with pytest.raises(DataError, match="'price' over the 6 steps"):
+        model.predict()
+
+
+def test_several_targets_are_forecast_beside_each_other():
+    frame = table().assign(z=lambda x: 3 * x["y"])
+    model = forecaster(target=["y", "z"], max_steps=3).fit(frame)
+    found = model.predict(level=[80])
+    assert {"loopwise-y", "loopwise-z", "loopwise-z-hi-80"} < set(found.columns)
+    np.testing.assert_allclose(found["loopwise-z"], 3 * found["loopwise-y"], rtol=1e-3)
+    assert {"y", "z", "loopwise-z"} < set(model.cross_validate(1).columns)
+    assert {"y", "z"} < set(model.historical_forecasts().columns)
+
+
+@pytest.mark.parametrize("refit", [False, True, "warm"])
+def test_cross_validation_sees_nothing_after_a_cutoff(refit):
+    frame = table(96)
+    changed = frame.copy()
+    late = changed["ds"] > pd.Timestamp("2007-06-01")  # after the second of two cutoffs
+    changed.loc[late, "y"] = 1e6
+    settings = {"max_steps": 3}
+    one = forecaster(**settings).cross_validate(2, df=frame, refit=refit, level=LEVELS)
+    other = forecaster(**settings).cross_validate(2, df=changed, refit=refit, level=LEVELS)
+    close(one, other, rtol=0)
+    later = one[one["ds"] > pd.Timestamp("2007-06-01")]
+    assert (other.loc[later.index, "y"] == 1e6).all()
+
+
+def test_cross_validation_sees_nothing_that_was_interpolated_from_later():
+    frame = table(96)
+    # a gap over the only cutoff, which lines would fill from what comes after it
+    frame.loc[frame["ds"].between("2007-05-01", "2007-08-01"), "y"] = np.nan
+    changed = frame.copy()
+    changed.loc[changed["ds"] > "2007-08-01", "y"] *= 100
+    settings = {"max_steps": 3, "missing": "interpolate"}
+    with pytest.warns(DataWarning, match="interpolated"):
+        one = forecaster(**settings).cross_validate(1, df=frame)
+    with pytest.warns(DataWarning, match="interpolated"):
+        close(one, forecaster(**settings).cross_validate(1, df=changed), rtol=0)
+    assert one["y"].isna().sum() == 6  # July and August of three series
+
+
+def test_a_window_of_cross_validation_is_a_forecast_of_what_came_before_it():
+    frame = table()
+    model = forecaster(max_steps=5)
+    found = model.cross_validate(2, level=[80], df=frame, refit=True)
+    assert found.groupby("unique_id")["cutoff"].nunique().tolist() == [2, 2, 2]
+    assert found["ds"].max() == frame["ds"].max()
+    merged = found.merge(frame, on=["unique_id", "ds"])
+    np.testing.assert_array_equal(merged["y_x"], merged["y_y"])
+    last = found["cutoff"].max()
+    there = forecaster(max_steps=5).fit(frame[frame["ds"] <= last]).predict(level=[80])
+    close(found[found["cutoff"] == last], there, rtol=0)
+
+
+def test_cross_validation_leaves_the_model_as_it_is(model):
+    before = model.predict()
+    model.cross_validate(1)
+    pd.testing.assert_frame_equal(model.predict(), before)
+
+
+def test_series_too_short_for_cross_validation_are_left_out():
+    frame = pd.concat([table(), table(8, ["short"])])
+    with pytest.warns(DataWarning, match="1 of 4 series are left out, .* is 'short'"):
+        found = forecaster(max_steps=2).cross_validate(2, df=frame)
+    assert set(found["unique_id"]) == {"a", "b", "c"}
+    with pytest.raises(DataError, match="the longest series has 8 points"):
+        forecaster().cross_validate(2, df=table(8))
+
+
+def test_historical_forecasts_are_those_of_each_beginning(model):
+    frame = pd.concat([table(), table(30, ["late"], seed=3)])
+    found = model.historical_forecasts(10, 7, 2, df=frame, level=[80])
+    for (name, cutoff), part in found.groupby(["unique_id", "cutoff"]):
+        before = frame[(frame["unique_id"] == name) & (frame["ds"] <= cutoff)]
+        close(part, model.predict(2, df=before, level=[80]))
+        assert part["y"].notna().all()
+    assert found[found["unique_id"] == "late"]["cutoff"].nunique() == 3
+
+
+@pytest.mark.parametrize(
+    ("start", "first"), [(24, "2002-01-01"), (0.5, "2003-01-01"), ("2004-03-01", "2004-03-01")]
+)
+def test_historical_forecasts_start_where_they_are_asked_to(model, start, first):
+    found = model.historical_forecasts(start)
+    assert found["ds"].min() == pd.Timestamp(first)
+    assert found["ds"].max() == pd.Timestamp("2005-12-01")
+
+
+def test_paths_are_drawn(model):
+    found = model.simulate(3, h=8, seed=1)
+    assert list(found.columns[2:]) == [f"loopwise-path-{n}" for n in (1, 2, 3)]
+    assert len(found) == 24
+    pd.testing.assert_frame_equal(found, model.simulate(3, h=8, seed=1))
+    assert not found.equals(model.simulate(3, h=8, seed=2))
+
+
+def test_forecasts_are_drawn(model):
+    figure = model.plot(series=["b", "a"], n_paths=3)
+    assert [axis.get_title("left") for axis in figure.axes[:2]] == ["b", "a"]
+    model.plot(h=9, df=table(50), level=())
+    with pytest.raises(DataError, match="there is no series 'z' among these 3"):
+        model.plot(series=["z"])
+
+
+def test_saved_and_loaded_it_is_the_same(model, tmp_path):
+    model.save(tmp_path / "f.safetensors")
+    there = loopwise.Forecaster.load(tmp_path / "f.safetensors")
+    close(there.predict(df=table(), level=LEVELS), model.predict(level=LEVELS), rtol=0)
+    plain = loopwise.load(tmp_path / "f.safetensors")
+    close(plain.predict(table(), level=LEVELS), model.predict(level=LEVELS), rtol=0)
+    assert there.config == model.config
+    assert there.get_params()["hidden_size"] == 8
+    with pytest.raises(RunError, match="has no series of its own: give them as df="):
+        there.predict()
+    settings = {"unit": "chars", "max_steps": 1, "batch_size": 2, "threads": 1, "hidden_size": 4}
+    loopwise.LanguageModel(**settings).fit("abc " * 200).save(tmp_path / "lm.safetensors")
+    with pytest.raises(ConfigError, match="is a language-model, not a forecaster"):
+        loopwise.Forecaster.load(tmp_path / "lm.safetensors")
+
+
+def test_a_run_is_loaded_with_its_options(tmp_path):
+    model = forecaster(max_steps=2).fit(table(), out=tmp_path / "run")
+    there = loopwise.Forecaster.load(tmp_path / "run")
+    assert there.config == model.config
+    close(there.predict(df=table()), model.predict(), rtol=0)
+
+
+def test_a_bundle_without_options_tells_what_it_can(tmp_path):
+    forecaster(max_steps=2, target="y").fit(table(), out=tmp_path / "run")
+    there = loopwise.Forecaster.load(tmp_path / "run/bundle.safetensors")
+    assert (there.config.data.horizon, there.config.model.hidden_size) == (6, 8)
+    assert there.config.data.season_length == (12,)
+
+
+def test_runs_are_equal_bit_by_bit_and_resumed_ones_too(tmp_path):
+    frame = table()
+    whole = forecaster(max_steps=12).fit(frame).predict(level=LEVELS)
+    pd.testing.assert_frame_equal(forecaster(max_steps=12).fit(frame).predict(level=LEVELS), whole)
+    # the schedule must not see where the first half ends
+    settings = {"schedule": "constant", "warmup": 0, "validate_every": 6, "window": 24}
+    whole = forecaster(max_steps=12, **settings).fit(frame).predict(level=LEVELS)
+    forecaster(max_steps=6, **settings).fit(frame, out=tmp_path / "run")
+    resumed = forecaster(max_steps=12, **settings).fit(frame, out=tmp_path / "run", resume=True)
+    pd.testing.assert_frame_equal(resumed.predict(level=LEVELS), whole)
+    assert not forecaster(max_steps=12, seed=2).fit(frame).predict(level=LEVELS).equals(whole)
+    with pytest.raises(DataError, match="checkpoint is of other data"):
+        forecaster(max_steps=12, **settings).fit(table(80), out=tmp_path / "run", resume=True)
+
+
+def test_a_warm_start_begins_where_the_model_is():
+    frame = table()
+    model = forecaster(max_steps=60, validate_every=20).fit(frame)
+    before = model.result.best
+    cold = forecaster(max_steps=1, lr=1e-9).fit(frame).result.best
+    model.set_params(max_steps=1, lr=1e-9)
+    warm = model.fit(frame, warm_start=True).result.best
+    assert warm == pytest.approx(before, rel=1e-3)
+    assert cold > warm
+
+
+def test_a_warm_start_needs_a_model_that_fits():
+    frame = table()
+    with pytest.raises(RunError, match="not trained yet"):
+        forecaster().fit(frame, warm_start=True)
+    model = forecaster(max_steps=1).fit(frame)
+    with pytest.raises(ConfigError, match=r"to begin with is of another model: members\.0"):
+        model.set_params(hidden_size=12).fit(frame, warm_start=True)
+    with pytest.raises(ConfigError, match="a forecaster of other static: none in it and size here"):
+        model.set_params(hidden_size=8, static=["size"]).fit(
+            frame.assign(size=1.0), warm_start=True
+        )
+
+
+def test_parameters_are_kept_as_scikit_learn_keeps_them():
+    model = forecaster(window=24)
+    params = model.get_params()
+    assert params == {**SETTINGS, "window": 24, "config": None}
+    again = type(model)(**{name: copy.deepcopy(value) for name, value in params.items()})
+    assert again.get_params() == params
+    assert again.config == model.config
+    assert again.set_params(window=36) is again
+    assert again.config.model.window == 36
+    assert repr(loopwise.Forecaster(3, cell="gru")) == "Forecaster(horizon=3, cell='gru')"
+    with pytest.raises(ConfigError, match="unknown option 'windw'; did you mean 'window'"):
+        again.set_params(windw=3)
+    assert again.config.model.window == 36
+
+
+def test_it_is_cloned_by_scikit_learn():
+    base = pytest.importorskip("sklearn.base")
+    for model in (forecaster(), loopwise.Forecaster(config=ForecastConfig())):
+        assert base.clone(model).get_params() == model.get_params()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: forecaster(horizon=0), "horizon: must be greater than or equal to 1"),
+        (lambda: forecaster(horizn=3), "unknown option 'horizn'; did you mean 'horizon'"),
+        (lambda: forecaster(train="x.csv"), "train= is no option; give a table to fit"),
+        (lambda: forecaster(config=ForecastConfig()), "give config= or .*=, not both"),
+        (lambda: loopwise.Forecaster(config=3), "config= must be a ForecastConfig, not 3"),
+        (lambda: forecaster().predict(), "not trained yet: call fit"),
+        (lambda: forecaster().cross_validate(), "has no series of its own"),
+        (lambda: forecaster().cross_validate(refit="cold", df=table()), "refit='cold': must be"),
+        (lambda: forecaster().cross_validate(0, df=table()), "windows=0: must be a whole number"),
+        (lambda: forecaster().fit(table(), resume=True), "resume=True: needs out="),
+        (lambda: forecaster().fit(table(), overwrite=True), "overwrite=True: needs out="),
+        (
+            lambda: forecaster().fit(table(), resume=True, warm_start=True),
+            "resume and warm_start exclude each other",
+        ),
+        (lambda: forecaster().fit([1, 2, 3]), "list is not a table"),
+    ],
+)
+def test_mistakes_are_told(call, message):
+    with pytest.raises(LoopwiseError, match=message):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda m: m.predict(0), "h=0: must be a whole number from 1"),
+        (lambda m: m.predict(level=[120]), "level=120: must be a percentage"),
+        (lambda m: m.predict(quantiles=[2]), "quantile=2: must be a probability"),
+        (lambda m: m.predict(point="mode"), "point='mode': must be 'median' or 'mean'"),
+        (lambda m: m.simulate(0), "n_paths=0: must be a whole number from 1"),
+        (lambda m: m.historical_forecasts(h=7), "h=7: must be at most the horizon, 6"),
+        (lambda m: m.historical_forecasts(1), "start=1: must be a number of points from 2"),
+        (lambda m: m.historical_forecasts(1.5), "start=1.5: must be"),
+        (lambda m: m.historical_forecasts("soon"), "start='soon': must be"),
+        (lambda m: m.historical_forecasts("2030-01-01"), "is after the series, which end at"),
+        (lambda m: m.historical_forecasts(stride=0), "stride=0: must be a whole number from 1"),
+        (lambda m: m.historical_forecasts(70, h=6), "no series has a place with 6 points after it"),
+    ],
+)
+def test_mistakes_in_asking_are_told(model, call, message):
+    with pytest.raises(LoopwiseError, match=message):
+        call(model)
+
+
+def test_a_training_that_comes_to_nothing_is_told():
+    with pytest.raises(TrainingError):
+        forecaster(lr=1e30, clip=0, schedule="constant", average=0.0).fit(table())
