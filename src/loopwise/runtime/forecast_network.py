@@ -85,7 +85,7 @@ def forward(
         raw = raw if chosen is None else raw[:, :, chosen]
     else:
         lags = lags_of(d, x.shape[1], origins).of(chosen)
-        raw = _decode(xp, d, tensors, x, windows, context, scale, lags, chosen)
+        raw = _decode(xp, d, tensors, x, windows, context, scale, read, lags, chosen)
     if ahead is not None:
         raw = _shift(xp, d, raw, ahead / spread[:, :, None, :])
     return Raw(raw, centre, spread)
@@ -186,6 +186,7 @@ def _decode(
     windows: Windows,
     context: Array,
     scale: _Scale,
+    read: Read,
     lags: Lags,
     chosen: Index | None,
 ) -> Array:
