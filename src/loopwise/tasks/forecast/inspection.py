@@ -146,5 +146,5 @@ def _attribution(member: Member, window: Windows, name: str) -> Attribution:
     shares = attribute(score, x, torch.zeros_like(x[0]))
     with torch.no_grad():
         value = float(score(x.unsqueeze(1))[0])
-    what = f"the forecast of {name}, mean of {d.horizon} steps, in deviations from the last patch,"
+    what = f"the mean forecast of {name} less its last patch, in standard deviations"
     return Attribution(patches - 1, 0, what, value, *shares)
