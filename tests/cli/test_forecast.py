@@ -260,3 +260,21 @@ def test_diagnose_looks_at_the_layers(run, data, tmp_path):
     assert layer["name"] == "members.0.layers.0.l0"
     assert call("diagnose", run, data, "--out", tmp_path, "--quick").status == 0
     assert "on one table, given are 2" in mistake("diagnose", run, data, data, "--out", tmp_path)
+
+
+def test_inspect_shows_what_a_forecast_looks_at(run, data, tmp_path):
+    page, plots = tmp_path / "i.html", tmp_path / "plots"
+    called = call("inspect", run, "--id", "s1", "--out", page, "--plots", plots, "--what", "hidden")
+    assert called.status == 0, called.err
+    assert "looks at, in the mean of 7 steps: " in called.out
+    assert "the mean forecast of s1 less its last patch" in called.out
+    assert "What the forecast looks at" in page.read_text(encoding="utf-8")
+    assert {"mixture.png", "attribution.svg"} <= {file.name for file in plots.iterdir()}
+    assert call("inspect", run, "--series", data, "--checkpoint", "latest").status == 0
+
+
+def test_mistakes_in_inspect(run, data, tmp_path):
+    assert "there is no series 's9'" in mistake("inspect", run, "--id", "s9")
+    said = mistake("inspect", run, "--text", "abc")
+    assert "it takes --series and --id, but no --text" in said
+    assert "does not exist" in mistake("inspect", run, "--series", tmp_path / "none.csv")

@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 
 from loopwise.codec.series.joining import joined
+from loopwise.codec.series.metrics import score
 from loopwise.errors import ConfigError, DataError
 from loopwise.runtime import forecast_evaluation
 from loopwise.runtime.forecast_evaluation import (
     BASELINES,
+    Evaluation,
     baseline_forecasts,
     evaluate,
     evaluate_at,
@@ -140,23 +142,33 @@ def test_unknown_values_do_not_count(panel, model):
         assert each.counts["crps"].tolist() == [6, 6, 4]
 
 
-def test_what_is_worse_says_so(panel, model):
-    good = evaluate(model, panel)
-    (line,) = good.sentences()
-    assert line.startswith("loopwise is better than each baseline: MASE ")
-    flat = np.concatenate([np.full(84, 5.0), np.arange(6)])
-    # the naive forecast of what stands still is right for ever
-    still = np.concatenate([np.sin(np.arange(84)), np.full(6, np.sin(83))])
-    poor = evaluate(model, waves_of(still, flat))
-    lines = poor.sentences()
-    assert any(line.startswith("loopwise is worse than naive: MASE ") for line in lines)
-    assert all(each.worse == (not each.model < each.other) for each in poor.verdicts())
+def made(**off):
+    """An evaluation of forecasts that are so far off, everywhere."""
+    y = np.ones((2, 3))
+    scale = np.full(2, np.nan if off.pop("flat", False) else 0.5)
+    scores = {name.replace("_", " "): score(y, y + by, scale=scale) for name, by in off.items()}
+    return Evaluation("loopwise", (("a", "y"), ("b", "y")), 3, 1, 1, scores)
 
 
-def waves_of(*series):
-    from loopwise.codec.series.panel import Panel
+def test_what_is_worse_says_so():
+    others = {"seasonal_naive": 0.2, "naive": 0.4, "drift": 0.4, "naive2": 0.5}
+    assert made(loopwise=0.1, **others).sentences() == [
+        "loopwise is better than each baseline: MASE 0.2, 50 % below seasonal naive, the best of them"  # noqa: E501
+    ]
+    assert made(loopwise=0.4, **others).sentences() == [
+        "loopwise is worse than seasonal naive: MASE 0.8, seasonal naive 0.4",
+        "loopwise is no better than naive: MASE 0.8, naive 0.8",
+        "loopwise is no better than drift: MASE 0.8, drift 0.8",
+    ]
+    worse = [each.baseline for each in made(loopwise=0.3, **others).verdicts() if each.worse]
+    assert worse == ["seasonal naive"]
 
-    return Panel.from_arrays(series)
+
+def test_without_a_scale_errors_themselves_decide():
+    found = made(loopwise=0.3, seasonal_naive=0.2, naive=0.4, drift=1, naive2=1, flat=True)
+    assert found.sentences() == [
+        "loopwise is worse than seasonal naive: MAE 0.3, seasonal naive 0.2"
+    ]
 
 
 def test_each_series_has_a_row(tmp_path):

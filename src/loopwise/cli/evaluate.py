@@ -115,12 +115,13 @@ def evaluate(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Perplexity of text, errors of forecasts, loss of a synthetic task.
+    """How well a model predicts files, or does its task.
 
-    Each file is read as one text from its first to its last token. Bits per character and byte can
-    be compared between models of any unit, where no token is unknown; perplexity is per token.
-    A forecaster stands beside forecasts that need no training, on the last part of each series.
-    A run of a synthetic task takes no files: its sequences are drawn anew.
+    Of a text it says perplexity: each file is read from its first to its last token. Bits per
+    character and byte can be compared between models of any unit, where no token is unknown;
+    perplexity is per token. A forecaster stands beside forecasts that need no training, on the
+    last part of each series. A run of a synthetic task takes no files: its sequences are drawn
+    anew.
     """
     from loopwise.runtime.cache import NeuralCache
     from loopwise.runtime.language_model import LoadedLanguageModel

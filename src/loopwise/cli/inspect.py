@@ -18,7 +18,17 @@ def inspect(
     ] = None,
     series: Annotated[
         Path | None,
-        typer.Option("--series", metavar="FILE", help="For a synthetic task: a CSV of its inputs."),
+        typer.Option(
+            "--series",
+            metavar="FILE",
+            help="For a forecaster: a table; for a synthetic task: a CSV of its inputs.",
+        ),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--id", metavar="NAME", help="For a forecaster: which series.  [default: the first]"
+        ),
     ] = None,
     seed: Annotated[
         int | None,
@@ -58,15 +68,22 @@ def inspect(
     """What units do over a sequence, and why a prediction.
 
     States and gates of every layer are shown. Units are compared with simple features: quotes,
-    brackets, position in the line and others of a text, what is to be remembered in a synthetic
-    task. What shuffled features give is chance.
+    brackets, position in the line and others of a text, levels and changes of a forecaster's
+    patches, what is to be remembered in a synthetic task. What shuffled features give is chance.
     """
     from loopwise.diagnose.states import require
     from loopwise.diagnose.strip import lines
     from loopwise.tasks.inspection import inspect_run
 
     found = inspect_run(
-        run, text, series=series, seed=seed, at=at, data=tuple(data or ()), checkpoint=checkpoint
+        run,
+        text,
+        series=series,
+        name=name,
+        seed=seed,
+        at=at,
+        data=tuple(data or ()),
+        checkpoint=checkpoint,
     )
     chosen = found.layers if layer is None else (found[layer],)
     if what is not None:

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from loopwise.diagnose import style
-from loopwise.diagnose.states import Array, Inspection, LayerStates, Score
+from loopwise.diagnose.states import Array, Inspection, LayerStates, Mixture, Score
 from loopwise.diagnose.words import number, short
 
 SHOWN = 100
@@ -40,9 +40,12 @@ def figures(
         units: rows of a heat map.
 
     Returns:
-        ``"attribution"``, ``"telling.<feature>"``, ``"<part>.<layer>"``.
+        ``"attribution"``; of a forecaster ``"mixture"``; ``"telling.<feature>"``,
+        ``"<part>.<layer>"``.
     """
     drawn = {"attribution": _due(found)}
+    if found.mixture is not None:
+        drawn["mixture"] = _mixture(found.mixture)
     for score in told(found):
         drawn[f"telling.{score.feature}"] = _told(found, score)
     for each in found.layers if layer is None else [found[layer]]:
@@ -126,6 +129,26 @@ def _due(found: Inspection) -> Figure:
         story = "by occlusion: orange made it likelier, blue less likely; full colour is "
         return _text(found, values, title, f"{story}{number(peak)} nats", None, due.at)
     return _bars(found, title)
+
+
+@style.style()
+def _mixture(mixture: Mixture) -> Figure:
+    steps, count = mixture.shares.shape
+    mean = mixture.shares.mean(0)
+    figure = Figure(figsize=(9.6, 1.3 + 0.24 * count))
+    axis = figure.add_subplot()
+    image = _coloured(mixture.shares.T / max(float(mixture.shares.max()), 1e-9), open_only=True)
+    extent = (0.5, steps + 0.5, count, 0)
+    axis.imshow(image, aspect="auto", interpolation="nearest", extent=extent)
+    names = [f"{name}  {100 * mean[n]:.0f} %" for n, name in enumerate(mixture.names)]
+    axis.set_yticks(np.arange(count) + 0.5, names)
+    axis.tick_params(axis="y", length=0, labelcolor=style.INK)
+    axis.xaxis.set_major_locator(MaxNLocator(12, integer=True))
+    axis.set_xlabel("steps ahead")
+    axis.grid(False)
+    story = "which past values the forecast of each step is a mixture of; full colour is "
+    style.heading(axis, "What the forecast looks at", f"{story}{100 * mixture.shares.max():.0f} %")
+    return figure
 
 
 @style.style()

@@ -32,12 +32,14 @@ def page(found: Inspection, drawn: Mapping[str, Figure], title: str = "Inspectio
         _panel("attribution", drawn["attribution"]),
         _strongest(found),
     ]
+    if "mixture" in drawn:
+        body += ["<h2>What the forecast looks at</h2>", _panel("mixture", drawn["mixture"])]
     told = {name: figure for name, figure in drawn.items() if name.startswith("telling.")}
     if found.telling is not None:
         body += ["<h2>What units follow</h2>", _scores(found.telling)]
         body += [_panel(name, figure) for name, figure in told.items()]
     body.append("<h2>States and gates</h2>")
-    rest = {k: v for k, v in drawn.items() if k not in told and k != "attribution"}
+    rest = {k: v for k, v in drawn.items() if k not in told and k not in ("attribution", "mixture")}
     body += [_panel(name, figure) for name, figure in rest.items()]
     return document(title, body)
 

@@ -124,6 +124,25 @@ class Attribution:
 
 
 @dataclass(frozen=True)
+class Mixture:
+    """What a forecast of each step is a mixture of.
+
+    Attributes:
+        names: of past values and others, N of them.
+        shares: of each, [h, N]; those of a step sum to 1.
+    """
+
+    names: tuple[str, ...]
+    shares: Array
+
+    def largest(self, count: int = 5) -> list[tuple[str, float]]:
+        """The largest shares in the mean of all steps."""
+        mean = self.shares.mean(0)
+        order = np.argsort(-mean, kind="stable")[:count]
+        return [(self.names[k], float(mean[k])) for k in order]
+
+
+@dataclass(frozen=True)
 class Inspection:
     """One sequence, seen from inside. Needs no torch.
 
@@ -135,6 +154,7 @@ class Inspection:
         telling: None where nothing is known to measure it on.
         attribution: of one prediction.
         notes: what a reader should know.
+        mixture: of a forecaster, what it looks at.
     """
 
     kind: Literal["text", "symbols", "numbers"]
@@ -144,6 +164,7 @@ class Inspection:
     telling: Telling | None
     attribution: Attribution
     notes: tuple[str, ...] = ()
+    mixture: Mixture | None = None
 
     def __getitem__(self, name: str) -> LayerStates:
         """The layer called `name`; raises ConfigError if there is none."""

@@ -24,7 +24,7 @@ def lines(found: Inspection, encoding: str | None = None, *, colour: bool = Fals
         colour: paint the tokens that a prediction is due to with ANSI codes, instead of brackets.
     """
     code = encoding or getattr(sys.stdout, "encoding", None) or "ascii"
-    rows = [*_layers(found), *_telling(found), "", *_due(found, colour)]
+    rows = [*_layers(found), *_telling(found), "", *_due(found, colour), *_mixture(found)]
     rows += [f"note: {note}" for note in found.notes]
     return [_said(row, code) for row in rows]
 
@@ -72,6 +72,13 @@ def _due(found: Inspection, colour: bool) -> list[str]:
         where = "the last step" if back == 0 else f"{back} step{'s' if back > 1 else ''} before"
         rows.append(f"  {value:+.3g}{unit}  {found.tokens[step]!r}, step {step}, {where}")
     return rows
+
+
+def _mixture(found: Inspection) -> list[str]:
+    if found.mixture is None:
+        return []
+    parts = [f"{name} {100 * share:.0f} %" for name, share in found.mixture.largest()]
+    return ["", f"looks at, in the mean of {len(found.mixture.shares)} steps: {', '.join(parts)}"]
 
 
 def _text(found: Inspection, colour: bool) -> list[str]:

@@ -32,6 +32,8 @@ class Read(NamedTuple):
     """the recurrent layers, [S, B, D] to [S, B, H]"""
     drop: Callable[[Array], Array]
     """dropout in training, nothing elsewhere"""
+    mixed: Callable[[Array], object] | None = None
+    """is shown what a target's base is a mixture of, as weights [B, K, h, C, candidates]"""
 
 
 class Raw(NamedTuple):
@@ -83,7 +85,7 @@ def forward(
         raw = raw if chosen is None else raw[:, :, chosen]
     else:
         lags = lags_of(d, x.shape[1], origins).of(chosen)
-        raw = _decode(xp, d, tensors, x, windows, context, scale, lags, chosen)
+        raw = _decode(xp, d, tensors, x, windows, context, scale, read, lags, chosen)
     if ahead is not None:
         raw = _shift(xp, d, raw, ahead / spread[:, :, None, :])
     return Raw(raw, centre, spread)
@@ -184,6 +186,7 @@ def _decode(
     windows: Windows,
     context: Array,
     scale: _Scale,
+    read: Read,
     lags: Lags,
     chosen: Index | None,
 ) -> Array:
@@ -222,6 +225,8 @@ def _decode(
     weights = out[..., : d.candidates] - 1e9 * (1 - there)  # the unknown has no share
     weights = xp.exp(weights - xp.max(weights, axis=-1, keepdims=True))
     weights = weights / xp.sum(weights, axis=-1, keepdims=True)
+    if read.mixed is not None:
+        read.mixed(weights)
     return _shift(xp, d, out[..., d.candidates :], xp.sum(weights * mixed, axis=-1))
 
 

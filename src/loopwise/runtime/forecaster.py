@@ -399,6 +399,30 @@ class LoadedForecaster:
             )
             yield self.read_windows(windows, space)
 
+    def mixture(self, panel: Panel, ahead: Floats | None = None) -> Floats | None:
+        """What the forecasts after the end of each series look at.
+
+        Args:
+            panel: the series up to now.
+            ahead: covariates known ahead, [N, h, F].
+
+        Returns:
+            [N, h, targets, candidates], the shares of what `loopwise.runtime.lags.candidates_of`
+            names, of all networks in the mean; None where the decoder mixes nothing.
+        """
+        d = self.description
+        if d.decoder != "lags" or not d.candidates:
+            return None
+        prepared = prepare(panel, self.codec, self.horizon, self._beyond(ahead))
+        rows = np.arange(len(prepared.known_as))
+        found: list[Floats] = []
+        for begin in range(0, len(rows), ROWS):
+            part = rows[begin : begin + ROWS]
+            windows, _ = cut(prepared, part, prepared.lengths[part], d.window, d.horizon, d.patch)
+            shares = np.mean([member.mixture(windows) for member in self._members], axis=0)
+            found.append(np.moveaxis(shares[:, 0], 1, 2))
+        return _by_series(np.concatenate(found), prepared.per_series)
+
     def read_windows(self, windows: Windows, space: Space) -> Forecast:
         """What the networks say together of windows, [B, C, h]."""
         return Forecast(self.output, self.raws(windows), space)
@@ -421,6 +445,13 @@ class _Member:
     def __call__(self, windows: Windows, chosen: Integers | None = None) -> Raw:
         read = Read(self._layers.forward, _as_it_is)
         return forward(self._description, self._tensors, windows, read, chosen=chosen)
+
+    def mixture(self, windows: Windows) -> Any:
+        """The weights of what each target's base is a mixture of, [B, 1, h, C, candidates]."""
+        seen: list[Any] = []
+        read = Read(self._layers.forward, _as_it_is, seen.append)
+        forward(self._description, self._tensors, windows, read)
+        return seen[0]
 
 
 def _as_it_is(x: Any) -> Any:

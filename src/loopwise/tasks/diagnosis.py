@@ -130,9 +130,10 @@ def _to_look_at(config: Config, data: tuple[str, ...]) -> Config:
             return config.model_copy(update={"train": few})
         if config.task != "forecast":
             raise ConfigError(f"{config.task} makes up its data: give no files")
-        if len(data) > 1:
+        file, *others = data
+        if others:
             raise ConfigError(f"a forecaster is looked at on one table, given are {len(data)}")
-        table = config.data.model_copy(update={"train": data[0]}).absolute()
+        table = config.data.model_copy(update={"train": file}).absolute()
         return config.model_copy(update={"train": few, "data": table})
     window = max(config.train.window, WINDOW)
     changes = {"batch_size": rows, "window": window, "vary_window": False}

@@ -24,6 +24,7 @@ def inspect_run(
     text: str | None = None,
     *,
     series: str | os.PathLike[str] | None = None,
+    name: str | None = None,
     seed: int | None = None,
     at: int | None = None,
     data: tuple[str, ...] = (),
@@ -34,7 +35,9 @@ def inspect_run(
     Args:
         path: the run's directory; of a language model also a bundle.
         text: for a language model.
-        series: for a synthetic task: a CSV file, a step in each row.
+        series: for a synthetic task: a CSV file, a step in each row; for a forecaster: a table,
+            without which it is the run's own.
+        name: for a forecaster: of the series that is looked at, the first without.
         seed: for a synthetic task: which held-out sequence is drawn without `series`; 1.
         at: the step after which the prediction is explained, from 0; negative counts from the end.
             None: the last whose successor is known.
@@ -49,6 +52,15 @@ def inspect_run(
         MissingExtraError: training is not installed.
     """
     bundle = _read(path, checkpoint)
+    if bundle.task == "forecaster":
+        if text is not None or data or seed is not None or at is not None:
+            raise ConfigError(
+                f"{path}: a forecaster: it takes --series and --id, but no --text, --data, --seed "
+                "or --at"
+            )
+        return _series(path, bundle, series, name)
+    if name is not None:
+        raise ConfigError(f"{path}: no forecaster: --id is not for it")
     if bundle.task == "language-model":
         if series is not None or seed is not None:
             raise ConfigError(f"{path}: a language model: it reads --text, no --series or --seed")
@@ -72,7 +84,7 @@ def _sequence(
     at: int | None,
 ) -> Inspection:
     config = read_config(Run.open(path))
-    if config.task == "lm":
+    if config.task == "lm" or config.task == "forecast":
         raise ConfigError(f"{path}: the bundle is not of the run's task")
     try:
         from loopwise.tasks.synthetic.inspection import inspect_sequence, require_inputs
@@ -88,6 +100,29 @@ def _sequence(
     if not -count <= last < count:
         raise DataError(f"at {at}: there are {count} steps, 0 to {count - 1} (or {-count} to -1)")
     return inspect_sequence(config, bundle, inputs, last % count)
+
+
+def _series(
+    path: str | os.PathLike[str],
+    bundle: Bundle,
+    series: str | os.PathLike[str] | None,
+    name: str | None,
+) -> Inspection:
+    config = read_config(Run.open(path))
+    if config.task != "forecast":
+        raise ConfigError(f"{path}: the bundle is not of the run's task")
+    try:
+        from loopwise.tasks.forecast.inspection import inspect_series
+    except ModuleNotFoundError as error:
+        raise missing_extra(error, "loopwise inspect") from error
+    from loopwise.codec.series.files import read_table
+    from loopwise.runtime.forecaster import LoadedForecaster
+
+    if series is None:
+        config.data.require_files()
+    model, file = LoadedForecaster(bundle), config.data.train if series is None else series
+    table = model.read(read_table(file), layout=config.data.layout, missing=config.data.missing)
+    return inspect_series(config, model, table.panel, name, str(file))
 
 
 def _drawn(config: "SyntheticConfig", seed: int) -> NDArray[np.float32]:
@@ -106,7 +141,10 @@ def _read(path: str | os.PathLike[str], checkpoint: str) -> Bundle:
         tensors = read_checkpoint(run, checkpoint).tensors
     except ModuleNotFoundError as error:
         raise missing_extra(error, "--checkpoint") from error
-    weights = {name: tensors[f"model.{name}"].float().numpy() for name in bundle.tensors}
+    weights = {
+        name: tensors[f"model.{name}"].float().numpy() if f"model.{name}" in tensors else own
+        for name, own in bundle.tensors.items()  # a forecaster's calibration is the bundle's alone
+    }
     return replace(bundle, tensors=weights)
 
 
