@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from loopwise.codec.series.panel import Panel
-    from loopwise.runtime.forecaster import Forecasts, LoadedForecaster
+    from loopwise.runtime.forecaster import LoadedForecaster
+    from loopwise.runtime.forecasts import Forecasts
 
 HEAD = 10
 """Rows of a table that are printed."""
@@ -151,7 +152,7 @@ def _draw(
         from loopwise.diagnose.forecast_plot import pictures
     except ModuleNotFoundError as error:
         raise missing_extra(error, "--plot") from error
-    from loopwise.runtime.forecaster import asked_for
+    from loopwise.runtime.forecasts import asked_for
 
     ends = found.quantiles([p for _, p in asked_for(levels, ())])[:, None]
     drawn = pictures(

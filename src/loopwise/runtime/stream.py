@@ -21,8 +21,8 @@ SNAPSHOT_FORMAT = 1
 
 _KEY = "loopwise-session"
 
-# What safetensors, JSON and NumPy raise, each on another kind of damage.
-_DAMAGE = (SafetensorError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
+DAMAGE = (SafetensorError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
+"""What safetensors, JSON and NumPy raise, each on another kind of damage."""
 
 
 class Inputs(Protocol):
@@ -186,7 +186,7 @@ class Stream:
         state = np.frombuffer(self._steps.state(self._checked(stream)), self._dtype)
         tensors = {name: state[np.newaxis, part].copy() for name, part in self._layout.items()}
         label = {"format": SNAPSHOT_FORMAT, "model": self._fingerprint}
-        return save(tensors, {_KEY: json.dumps(label)})
+        return labelled(tensors, label)
 
     def restore(self, snapshot: bytes | bytearray | memoryview, stream: int = 0) -> None:
         """Return a stream to the state of a snapshot.
@@ -197,8 +197,8 @@ class Stream:
         """
         try:
             data = bytes(memoryview(snapshot))
-            tensors, label = load(data), _label(data)
-        except _DAMAGE as error:
+            tensors, label = load(data), label_of(data)
+        except DAMAGE as error:
             raise DataError(f"damaged, or not a snapshot of a stream: {error}") from error
         if label.get("format") != SNAPSHOT_FORMAT:
             raise DataError(
@@ -243,7 +243,13 @@ def fingerprint_of(tensors: Mapping[str, Array]) -> str:
     return digest.hexdigest()
 
 
-def _label(snapshot: bytes) -> dict[str, Any]:
+def labelled(tensors: Mapping[str, NDArray[Any]], label: Mapping[str, Any]) -> bytes:
+    """Tensors as safetensors bytes, with a label that `label_of` reads."""
+    return save(dict(tensors), {_KEY: json.dumps(label)})
+
+
+def label_of(snapshot: bytes) -> dict[str, Any]:
+    """The label of snapshot bytes; raises one of `DAMAGE` where there is none."""
     # `safetensors` checks the header but gives the metadata only of a file, not of bytes.
     length = int.from_bytes(snapshot[:8], "little")
     label = json.loads(json.loads(snapshot[8 : 8 + length])["__metadata__"][_KEY])

@@ -86,6 +86,11 @@ class SeriesCodec:
         return 1 if self.mixed else len(self.schema.targets)
 
     @property
+    def shifts(self) -> bool:
+        """Whether windows are put about 0."""
+        return self.space in ("log", "plain")
+
+    @property
     def ahead(self) -> int:
         """Covariates known ahead, calendar included."""
         return len(self.schema.future) + self.calendar_size

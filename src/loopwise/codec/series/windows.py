@@ -184,7 +184,7 @@ def prepare(
         panel.categories,
         codec.row_of(panel),
         codec.rows_per_series,
-        codec.space in ("log", "plain"),
+        codec.shifts,
     )
 
 
@@ -310,16 +310,16 @@ def _spaces(panel: Panel, codec: SeriesCodec, lengths: Integers) -> Spaces:
     inside = considered < np.repeat(lengths, panel.lengths)
     values = panel.values
     known = np.isfinite(values) & inside[:, None]
-    positive = _sums(panel, (known & (values <= 0)).astype(float)) == 0
-    count = np.maximum(_sums(panel, known.astype(float)), 1)
+    positive = sums(panel, (known & (values <= 0)).astype(float)) == 0
+    count = np.maximum(sums(panel, known.astype(float)), 1)
     log = positive & (codec.space == "log")
     each = np.repeat(log, panel.lengths, axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         taken = np.where(each, np.log(np.where(known & each, values, 1.0)), values)
     filled = np.where(known, taken, 0.0)
-    mean = _sums(panel, filled) / count
+    mean = sums(panel, filled) / count
     off = np.where(known, filled - np.repeat(mean, panel.lengths, axis=0), 0.0)
-    return spaces_of(codec, log, mean, _sums(panel, off * off) / count)
+    return spaces_of(codec, log, mean, sums(panel, off * off) / count)
 
 
 def spaces_at(panel: Panel, codec: SeriesCodec, series: Integers, ends: Integers) -> Spaces:
@@ -344,10 +344,10 @@ def spaces_at(panel: Panel, codec: SeriesCodec, series: Integers, ends: Integers
         there = known & (values > 0) if logs else known
         taken = np.log(np.where(there, values, 1.0)) if logs else np.where(known, values, 0.0)
         # in units of the whole series, so that sums lose no digits; they cancel out
-        points = np.maximum(_sums(panel, there.astype(float)), 1)
-        about = _sums(panel, np.where(there, taken, 0.0)) / points
+        points = np.maximum(sums(panel, there.astype(float)), 1)
+        about = sums(panel, np.where(there, taken, 0.0)) / points
         off = np.where(there, taken - np.repeat(about, panel.lengths, axis=0), 0.0)
-        unit = np.sqrt(_sums(panel, off * off) / points)
+        unit = np.sqrt(sums(panel, off * off) / points)
         unit = np.where(unit > 0, unit, 1.0)
         off = off / np.repeat(unit, panel.lengths, axis=0)
         mean = _before(panel, off, series, ends) / count
@@ -371,8 +371,8 @@ def spaces_of(codec: SeriesCodec, log: NDArray[np.bool_], mean: Floats, variance
     """
     spread = _spread(codec, log, mean, variance)
     whole = np.where(log, 1.0, np.abs(mean) + spread)
-    scaled = codec.space in ("log", "plain")
-    size = np.log(spread / np.where(whole > 0, whole, 1.0)) if scaled else np.zeros_like(mean)
+    whole = np.where(whole > 0, whole, 1.0)
+    size = np.log(spread / whole) if codec.shifts else np.zeros_like(mean)
     shape = (len(mean) * codec.rows_per_series, codec.channels)
     return Spaces(log.reshape(shape), spread.reshape(shape), size.reshape(shape).astype(np.float32))
 
@@ -393,7 +393,7 @@ def _before(panel: Panel, values: Floats, series: Integers, ends: Integers) -> F
     return sums[begin + ends] - sums[begin]
 
 
-def _sums(panel: Panel, values: Floats) -> Floats:
+def sums(panel: Panel, values: Floats) -> Floats:
     """The sums over the points of each series, [N, C]."""
     padded = np.concatenate([values, np.zeros((1, values.shape[1]))])
     sums = np.add.reduceat(padded, panel.offsets[:-1], axis=0)

@@ -29,6 +29,7 @@ from loopwise.errors import (
 from loopwise.runs import Run
 from loopwise.runtime.bundle import Bundle, read_bundle, write_bundle
 from loopwise.runtime.forecast_evaluation import evaluate, rolling_origins
+from loopwise.runtime.forecast_stream import ForecastStream
 from loopwise.runtime.forecast_windows import places_from, windows_table
 from loopwise.runtime.forecaster import LoadedForecaster, Table
 from loopwise.tasks.forecast.backtest import Known, ahead_of, measures_table
@@ -394,6 +395,40 @@ class Forecaster:
             paths=paths,
         )
         return figure(drawn, more=len(panel) - len(shown))
+
+    def stream(
+        self,
+        series: Any = None,
+        *,
+        first: Any = None,
+        adaptive: float | None = None,
+        rate: float = 0.005,
+    ) -> ForecastStream:
+        """Series that grow a point at a time, with a forecast and an anomaly score after each.
+
+        Args:
+            series: a table of the series so far, or the ids of series without points; None for
+                the series that it was fitted to.
+            first: as in `LoadedForecaster.stream`.
+            adaptive: the same.
+            rate: the same.
+
+        Raises:
+            RunError: as `predict`.
+            ConfigError: as `LoadedForecaster.stream`.
+            DataError: the same.
+        """
+        data, model = self.config.data, self.fitted
+        if series is None:
+            return ForecastStream(model, self._table(None).panel, adaptive=adaptive, rate=rate)
+        return model.stream(
+            series,
+            first=first,
+            adaptive=adaptive,
+            rate=rate,
+            layout=data.layout,
+            missing=data.missing,
+        )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the bundle, to be read by `Forecaster.load` or `loopwise.load`.
