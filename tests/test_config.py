@@ -11,6 +11,7 @@ from pydantic import Field
 from loopwise.config import ActsWith, Section
 from loopwise.errors import ConfigError
 from loopwise.tasks.lm.config import DataConfig, LMConfig, LMTrainConfig, ModelConfig
+from loopwise.tasks.lm.estimator import LanguageModel
 
 
 class Inner(Section):
@@ -251,7 +252,7 @@ def test_data_paths_become_absolute_but_for_standard_input(tmp_path, monkeypatch
 
 
 def test_settings_in_one_row_find_their_table():
-    config = LMConfig.from_settings(unit="chars", hidden_size=3, epochs=2, window=9)
+    config = LanguageModel(unit="chars", hidden_size=3, epochs=2, window=9).config
     assert (config.data.unit, config.model.hidden_size) == ("chars", 3)
     assert (config.train.epochs, config.train.window) == (2, 9)
     names = [
@@ -270,7 +271,7 @@ def test_settings_in_one_row_find_their_table():
 )
 def test_wrong_settings(settings, message):
     with pytest.raises(ConfigError, match=f"LanguageModel: {message}"):
-        LMConfig.from_settings(**settings)
+        LanguageModel(**settings)
 
 
 class Cake(Section):

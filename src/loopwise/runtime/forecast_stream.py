@@ -300,7 +300,7 @@ class ForecastStream:
         self, at: Integers, future: Floats
     ) -> tuple[Forecasts, tuple[Floats, Floats] | None]:
         """Forecast, and keep what is said of the next step."""
-        d, state = self._d, self._state
+        state = self._state
         spaces = self._spaces(at)
         rows = self._rows_of(at)
         parts: list[Forecast] = []

@@ -421,7 +421,7 @@ class LoadedForecaster:
             windows, _ = cut(prepared, part, prepared.lengths[part], d.window, d.horizon, d.patch)
             shares = np.mean([member.mixture(windows) for member in self._members], axis=0)
             found.append(np.moveaxis(shares[:, 0], 1, 2))
-        return _by_series(np.concatenate(found), prepared.per_series)
+        return by_series(np.concatenate(found), prepared.per_series)
 
     def read_windows(self, windows: Windows, space: Space) -> Forecast:
         """What the networks say together of windows, [B, C, h]."""

@@ -12,7 +12,7 @@ from torch.optim import SGD, AdamW, Optimizer
 from loopwise.train.config import TrainConfig
 
 BETAS = (0.9, 0.98)
-"""Rates of forgetting of Adam's own averages beside one of weights, for trainings that are short."""
+"""How Adam forgets beside an average of weights, where trainings are short."""
 NONMONOTONE = 5
 """Validations that a metric may fail to improve before averaging starts (Merity et al. 2017)."""
 

@@ -486,7 +486,9 @@ def test_a_stream_is_told_covariates():
     )
     np.testing.assert_allclose(found.median.ravel(), whole["loopwise"], rtol=1e-5)
     np.testing.assert_allclose(found.interval(80)[0].ravel(), whole["loopwise-lo-80"], rtol=1e-5)
-    with pytest.raises(DataError, match=r"the model needs 'price': give them as future=, \[3, 7, 1"):
+    with pytest.raises(
+        DataError, match=r"the model needs 'price': give them as future=, \[3, 7, 1"
+    ):
         stream.update(points["y"], past=visits[:, 84])
     with pytest.raises(DataError, match="the model is told the calendar: give first="):
         model.stream(["x"])

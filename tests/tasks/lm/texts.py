@@ -27,7 +27,7 @@ def config(**settings) -> LMConfig:
         "threads": 1,
         "device": "cpu",
     }
-    return LMConfig.from_settings(**{**small, **settings})
+    return LMConfig.from_settings("LanguageModel", ("train", "valid"), **{**small, **settings})
 
 
 def corpus(settings: LMConfig, count: int = 60) -> Corpus:
