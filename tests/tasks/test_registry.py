@@ -35,7 +35,7 @@ def text_run(tmp_path):
 
 
 def test_every_task_has_options_that_say_its_name():
-    assert set(get_args(TaskName)) == {"lm", *get_args(Name)}
+    assert set(get_args(TaskName)) == {"lm", "forecast", *get_args(Name)}
     for name in get_args(TaskName):
         assert config_class(name).load().task == name
 
@@ -109,7 +109,7 @@ def test_weights_of_another_model_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("written", "message"),
     [
-        ('task = "dance"\n', r"config\.toml: task 'dance' is unknown; known are lm, adding"),
+        ('task = "dance"\n', r"config\.toml: task 'dance' is unknown; known are lm, forecast, adding"),
         ("colour = 1\n", r"config\.toml: task None is unknown"),
         ("task =", r"config\.toml: cannot be read: "),
         ('task = "copy"\n[data]\nlength = 0\n', r"data\.length: must be greater than"),
