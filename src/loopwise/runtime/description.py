@@ -189,6 +189,8 @@ class ForecasterDescription:
         scale: what is taken out of a window before it is read: its ``"level"``; also its
             ``"seasonal"`` profile; ``"smoothing"``, both by Holt-Winters smoothing; its ``"mean"``
             as a factor, for counts; or ``"none"``.
+        reads_in: the scale that patches are read in: that of the ``"origin"``, or each in that of
+            its own ``"patch"``, so that a window has many origins.
         smoothed: series with smoothing of their own; the row after them serves all others.
         past: covariates known up to now.
         future: covariates known over the horizon too, calendar included.
@@ -218,6 +220,7 @@ class ForecasterDescription:
     cycles: tuple[_Size, ...]
     neighbours: _Count
     scale: Literal["level", "seasonal", "smoothing", "mean", "none"]
+    reads_in: Literal["origin", "patch"]
     smoothed: _Count
     past: _Count
     future: _Count
@@ -257,8 +260,9 @@ class ForecasterDescription:
 
     @property
     def patch_features(self) -> int:
-        """What the first map reads of a patch: values, which are known, covariates, scale."""
-        return self.patch * (2 * self.channels + self.past + self.future) + 2 * self.channels
+        """What the first map reads of a patch: values, which are known, covariates, own scale."""
+        scale = 2 * self.channels if self.reads_in == "patch" else 0
+        return self.patch * (2 * self.channels + self.past + self.future) + scale
 
     @property
     def context_features(self) -> int:

@@ -32,6 +32,8 @@ class Read(NamedTuple):
     """the recurrent layers, [S, B, D] to [S, B, H]"""
     drop: Callable[[Array], Array]
     """dropout in training, nothing elsewhere"""
+    gelu: Callable[[Array], Array]
+    """the Gaussian error linear unit by its tanh (Hendrycks and Gimpel 2016, arXiv:1606.08415)"""
     mixed: Callable[[Array], object] | None = None
     """is shown what a target's base is a mixture of, as weights [B, K, h, C, candidates]"""
 
@@ -58,6 +60,7 @@ def forward(
     """Read windows and describe the targets after the last `origins` patches.
 
     What an origin puts out depends on the points up to it alone, and on covariates known ahead.
+    A network that reads every patch in the last origin's scale has that one origin only.
 
     Args:
         description: of the network.
@@ -67,9 +70,14 @@ def forward(
         origins: K.
         chosen: which of the h targets are described, as places from 0; None for all. The decoder
             treats each by itself, so a few serve to learn from.
+
+    Raises:
+        ValueError: several origins of a network that has one.
     """
     xp = array_namespace(windows.values)
     d = description
+    if origins > 1 and d.reads_in == "origin":
+        raise ValueError(f"origins={origins}: this network reads windows in the scale of one")
     x, level, ahead = _adjust(xp, d, tensors, windows, origins, chosen)
     scale = _scale(xp, d, x, windows, level)
     hidden = _encode(xp, d, tensors, x, windows, scale, read)[-origins:]  # [K, B, H]
@@ -147,24 +155,31 @@ def _encode(
 ) -> Array:
     """The last layer's output after each patch, [S, B, H].
 
-    A patch goes in by its own scale, with how that scale has changed since the one before.
+    A patch goes in by the origin's scale; or by its own, with how that scale has changed since the
+    one before.
     """
     batch, patches = x.shape[0], x.shape[1] // d.patch
     shape = (batch, patches, d.patch, d.channels)
-    centre, spread = scale.centre[:, :, None, :], scale.spread[:, :, None, :]
+    first = -1 if d.reads_in == "origin" else 0
+    centre, spread = scale.centre[:, first:, None, :], scale.spread[:, first:, None, :]
     of, there = xp.reshape(x, shape), xp.reshape(windows.known, shape)
     own = (of - centre) / spread * there
-    moved = (scale.centre[:, 1:] - scale.centre[:, :-1]) / scale.spread[:, 1:]
-    grown = xp.log(scale.spread[:, 1:] / scale.spread[:, :-1])
-    since = xp.concat([moved, grown], axis=-1)
-    since = xp.concat([xp.zeros_like(since[:, :1]), since], axis=1)[:, :patches]
     # what is missing rather than what is known: 0 nearly everywhere, where 1 would act as a bias
     parts = [own, 1 - there, windows.past, windows.future[:, : x.shape[1]]]
     flat = [xp.reshape(part, (batch, patches, -1)) for part in parts if part.shape[-1]]
-    features = xp.concat([*flat, since], axis=-1) @ tensors["patch.weight"].T
-    features = features + tensors["patch.bias"]
+    if d.reads_in == "patch":
+        flat.append(_since(xp, scale)[:, :patches])
+    features = xp.concat(flat, axis=-1) @ tensors["patch.weight"].T + tensors["patch.bias"]
     features = xp.where(features > 0, features, xp.zeros_like(features))
     return read.layers(xp.permute_dims(read.drop(features), (1, 0, 2)))
+
+
+def _since(xp: Any, scale: _Scale) -> Array:
+    """How far a patch's scale has moved and grown since the one before, [B, S, 2 C]."""
+    moved = (scale.centre[:, 1:] - scale.centre[:, :-1]) / scale.spread[:, 1:]
+    grown = xp.log(scale.spread[:, 1:] / scale.spread[:, :-1])
+    since = xp.concat([moved, grown], axis=-1)
+    return xp.concat([xp.zeros_like(since[:, :1]), since], axis=1)
 
 
 def _describe(
@@ -211,7 +226,7 @@ def _decode(
         hidden = hidden + ahead
     if d.channels > 1:
         hidden = hidden + tensors["channels.weight"]
-    hidden = _gelu(xp, hidden)
+    hidden = read.gelu(hidden)
     out = hidden @ tensors["head.weight"].T + tensors["head.bias"]
     if not d.candidates:
         return out
@@ -357,11 +372,6 @@ def _shift(xp: Any, d: ForecasterDescription, raw: Array, base: Array) -> Array:
 
 def _only(table: Array, chosen: Index | None) -> Array:
     return table if chosen is None else table[chosen]
-
-
-def _gelu(xp: Any, x: Array) -> Array:
-    """The Gaussian error linear unit by its tanh (Hendrycks and Gimpel 2016, arXiv:1606.08415)."""
-    return 0.5 * x * (1 + xp.tanh(0.7978845608 * x * (1 + 0.044715 * x * x)))
 
 
 def _at_least(xp: Any, x: Array, floor: float) -> Array:

@@ -443,19 +443,23 @@ class _Member:
         self._layers = Dilated(description.layers, description.dilations, layers)
 
     def __call__(self, windows: Windows, chosen: Integers | None = None) -> Raw:
-        read = Read(self._layers.forward, _as_it_is)
+        read = Read(self._layers.forward, _as_it_is, _gelu)
         return forward(self._description, self._tensors, windows, read, chosen=chosen)
 
     def mixture(self, windows: Windows) -> Any:
         """The weights of what each target's base is a mixture of, [B, 1, h, C, candidates]."""
         seen: list[Any] = []
-        read = Read(self._layers.forward, _as_it_is, seen.append)
+        read = Read(self._layers.forward, _as_it_is, _gelu, seen.append)
         forward(self._description, self._tensors, windows, read)
         return seen[0]
 
 
 def _as_it_is(x: Any) -> Any:
     return x
+
+
+def _gelu(x: Any) -> Any:
+    return 0.5 * x * (1 + np.tanh(0.7978845608 * x * (1 + 0.044715 * x * x)))
 
 
 def _output(description: OutputDescription) -> Output:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from loopwise.codec.series.windows import Windows, cut, following, prepare
 from loopwise.runtime.forecast_network import Read, _adjust, forward
@@ -30,7 +31,12 @@ VARIANTS = {
     "point": {"output": "point", "loss": "huber"},
     "members": {"members": 2},
     "calendar": {"calendar": True},
+    "patch scale": {"origins": 2},
 }
+
+
+def gelu(x):
+    return functional.gelu(torch.from_numpy(x), approximate="tanh").numpy()
 
 
 def task_of(panel=None, **settings) -> ForecastTask:
@@ -63,7 +69,7 @@ def test_numpy_computes_what_torch_does(name, tmp_path):
 
 @pytest.mark.parametrize("name", [n for n in VARIANTS if n != "counts"])
 def test_an_origin_sees_nothing_that_follows_it(name):
-    task = task_of(**VARIANTS[name])
+    task = task_of(**VARIANTS[name] | {"origins": 3})
     d, origins = task.description, 3
     length = d.window + 2 * d.patch
     windows, _, _ = take(task.prepared, np.arange(6), np.full(6, 120), length, origins, d)
@@ -79,7 +85,7 @@ def test_an_origin_sees_nothing_that_follows_it(name):
 
 def test_an_origin_within_a_window_is_an_origin_at_its_end():
     """With whole windows before each; the first patch alone knows of no patch before it."""
-    task = task_of(scale="none", patch=1, window=16, decoder="linear")
+    task = task_of(scale="none", patch=1, window=16, decoder="linear", origins=5)
     d = task.description
     long, _, _ = take(task.prepared, np.arange(6), np.full(6, 120), 16, 5, d)
     short = Windows(
@@ -91,9 +97,17 @@ def test_an_origin_within_a_window_is_an_origin_at_its_end():
     torch.testing.assert_close(among, alone)
 
 
+def test_a_network_that_reads_in_the_scale_of_its_origin_has_one():
+    task = task_of()
+    d = task.description
+    windows, _, _ = take(task.prepared, np.arange(6), np.full(6, 120), d.window, 1, d)
+    with pytest.raises(ValueError, match="origins=2: this network reads windows in the scale"):
+        task.model([as_tensors(windows)], 2)
+
+
 @pytest.mark.parametrize("name", ["default", "seasonal", "smoothing", "calendar", "points"])
 def test_some_targets_are_those_of_all(name):
-    task = task_of(**VARIANTS[name])
+    task = task_of(**VARIANTS[name] | {"origins": 2})
     d = task.description
     windows, _, _ = take(task.prepared, np.arange(6), np.full(6, 120), d.window + d.patch, 2, d)
     chosen = np.array([0, 2, 5])
@@ -239,7 +253,7 @@ def test_read_and_forward_take_arrays_and_tensors_alike():
                 .dropped.numpy()
             )
 
-    ours = forward(d, tensors, windows, Read(layers, lambda x: x))
+    ours = forward(d, tensors, windows, Read(layers, lambda x: x, gelu))
     with torch.no_grad():
         theirs = task.model([as_tensors(windows)])[0]
     np.testing.assert_allclose(ours.outputs, theirs.outputs.numpy(), atol=1e-5)

@@ -41,7 +41,7 @@ class Member(nn.Module):
 
     def forward(self, windows: Windows, origins: int, chosen: Index | None) -> Raw:
         """As `loopwise.runtime.forecast_network.forward`."""
-        read = Read(self._read, self._drop)
+        read = Read(self._read, self._drop, _gelu)
         return forward(self.description, self._own(), windows, read, origins, chosen)
 
     def _add(self, name: str, tensor: Tensor, *, trained: bool) -> None:
@@ -93,6 +93,10 @@ class Member(nn.Module):
         for n in range(d.output.size):
             if n not in d.output.locations and d.output.name in SPREAD_OUT:
                 bias[d.candidates + n] = FIRST_SPREAD
+
+
+def _gelu(x: Tensor) -> Tensor:
+    return functional.gelu(x, approximate="tanh")
 
 
 class ForecastNetwork(nn.Module):

@@ -8,10 +8,10 @@ from loopwise.runtime.description import ForecasterDescription, OutputDescriptio
 from loopwise.tasks.forecast.config import DataConfig, ForecastConfig
 from loopwise.tasks.layers.modules import describe_layers
 
-PATCHES = 14
-"""Patches of a window, at least."""
-LONG = 2
-"""Longest seasons in it, at least."""
+LEAST = 14
+"""Points of a window, at least."""
+SHORT, LONG = 7, 2
+"""Shortest and longest seasons in it, at least."""
 
 
 def make_codec(config: ForecastConfig, panel: Panel) -> SeriesCodec:
@@ -60,6 +60,7 @@ def describe(config: ForecastConfig, codec: SeriesCodec, panel: Panel) -> Foreca
         cycles=tuple(cycles),
         neighbours=model.neighbours,
         scale="mean" if codec.space == "counts" else model.scale,
+        reads_in="origin" if config.train.origins == 1 else "patch",
         smoothed=len(codec.series) * codec.rows_per_series,
         past=len(codec.schema.past),
         future=codec.ahead,
@@ -99,8 +100,9 @@ def held_out(config: ForecastConfig, length: int) -> int:
 def _window(config: ForecastConfig, panel: Panel, seasons: list[int], patch: int) -> int:
     if config.model.window:
         return -(-config.model.window // patch) * patch
-    wanted = max(LONG * max(seasons, default=1), PATCHES * min(seasons, default=1))
-    wanted = max(wanted, config.data.horizon if not seasons else wanted)
+    shortest, longest_season = min(seasons, default=1), max(seasons, default=1)
+    wanted = max(LEAST, SHORT * shortest, LONG * longest_season)
+    wanted = wanted if seasons else max(wanted, config.data.horizon)
     longest = int(panel.lengths.max(initial=1))
     return -(-min(wanted, max(longest - config.data.horizon, 1)) // patch) * patch
 
