@@ -7,6 +7,7 @@ import pytest
 
 from loopwise.codec.series.joining import joined
 from loopwise.codec.series.metrics import score
+from loopwise.codec.series.panel import Panel
 from loopwise.errors import ConfigError, DataError
 from loopwise.runtime import forecast_evaluation
 from loopwise.runtime.forecast_evaluation import (
@@ -20,6 +21,7 @@ from loopwise.runtime.forecast_evaluation import (
     rolling_origins,
     standardised,
 )
+from loopwise.runtime.load import load
 from runtime.forecasters import forecaster, waves
 
 
@@ -233,3 +235,42 @@ def test_places_may_differ_between_series(panel, model):
     found = evaluate_at(model, panel, ends)
     one = evaluate_at(model, panel.select([1]), ends[1:2])
     assert found.per_series()["mae"][1] == pytest.approx(one.per_series()["mae"][0])
+
+
+def test_intervals_follow_recent_errors(tmp_path):
+    """After the noise has grown fourfold, 80 % of what comes lies in them again."""
+    calm = waves(count=8, length=240)
+    rng = np.random.default_rng(5)
+    values = [calm.series(i)[:, 0] for i in range(8)]
+    sizes = [0.8 * value.std() for value in values]
+    later = [
+        np.r_[value, np.tile(value[-24:], 12) + size * rng.standard_normal(288)]
+        for value, size in zip(values, sizes, strict=True)
+    ]
+    model = forecaster(tmp_path, calm)
+    panel = Panel.from_arrays(later, ids=calm.ids)
+    ends = np.tile(np.arange(428, 522, 6), (8, 1))
+    after = ends[..., None] + np.arange(6)
+    actual = np.stack([later[i][after[i]] for i in range(8)]).reshape(-1, 6, 1)
+
+    def covered(one) -> float:
+        low, high = np.moveaxis(one.forecast_at(panel, ends).quantiles([0.1, 0.9]), -1, 0)
+        return float(np.mean((low <= actual) & (actual <= high)))
+
+    fresh = model.recalibrated(panel.head(np.full(8, 428)), 120)
+    assert covered(model) < 0.6
+    assert 0.7 < covered(fresh) < 0.9
+    np.testing.assert_allclose(
+        fresh.forecast_at(panel, ends).point(), model.forecast_at(panel, ends).point()
+    )
+    fresh.save(tmp_path / "fresh.safetensors")
+    again = load(tmp_path / "fresh.safetensors").forecast(panel).quantiles([0.1])
+    np.testing.assert_array_equal(again, fresh.forecast(panel).quantiles([0.1]))
+
+
+def test_recent_errors_need_room(panel, model):
+    for points in (5, 6.5, "all"):
+        with pytest.raises(ConfigError, match=r"points=.*: must be a whole number from the hori"):
+            model.recalibrated(panel, points)
+    with pytest.raises(DataError, match="has 10 points: 12 are needed to see how far off"):
+        model.recalibrated(panel.tail(10))

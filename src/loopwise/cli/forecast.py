@@ -57,6 +57,15 @@ def forecast(
     paths: Annotated[
         int | None, typer.Option(metavar="N", help="Sample paths of each series as well.", min=1)
     ] = None,
+    recalibrate: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Intervals by errors on the last N points of each series, which went on since "
+            "the training, instead of on those that it held out.",
+            min=1,
+        ),
+    ] = None,
     point: Point = "median",
     layout: Layout = None,
     missing: Missing = None,
@@ -86,6 +95,8 @@ def forecast(
     require_picture(plot)
     table = read(model, loaded, file, layout, missing)
     steps = loaded.require_steps(horizon)
+    if recalibrate is not None:
+        loaded = loaded.recalibrated(table.panel, recalibrate)
     known = loaded.codec.schema.future
     if known and future is None:
         names = ", ".join(map(repr, known))

@@ -14,6 +14,8 @@ from loopwise.errors import ConfigError, DataError
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
+WINDOWS = 2048
+"""Held-out windows that are looked at, at most; or one of each series if there are more."""
 CUTOFF = "cutoff"
 """The column of the last stamp that a forecast has seen."""
 
@@ -100,6 +102,33 @@ def places_from(
             f"{int(first.min(initial=0))}"
         )
     return series, np.concatenate(found)
+
+
+def places_after(begin: Integers, lengths: Integers, h: int) -> tuple[Integers, Integers]:
+    """Places in the last part of each row that have `h` points after them, spread evenly.
+
+    Args:
+        begin: where that part begins, [R]; a row without one has its length.
+        lengths: points of each row, [R].
+        h: points after a place.
+
+    Returns:
+        rows [B] and how many points come before each place [B]: at most 2048, or one of each row.
+        None where no row has any.
+    """
+    last = lengths - h
+    usable = np.flatnonzero((begin < lengths) & (last >= begin))
+    if not len(usable):
+        return usable, usable
+    most = max(WINDOWS // len(usable), 1)
+    rows: list[Integers] = []
+    ends: list[Integers] = []
+    for row in usable:
+        count = min(int(last[row] - begin[row]) + 1, most)
+        found = np.unique(np.linspace(last[row], begin[row], count).astype(np.int64))
+        ends.append(found)
+        rows.append(np.full(len(found), row))
+    return np.concatenate(rows), np.concatenate(ends)
 
 
 _STARTS = (

@@ -24,6 +24,7 @@ from loopwise.runtime.bundle import Bundle, write_bundle
 from loopwise.runtime.description import ForecasterDescription, OutputDescription, parse_as
 from loopwise.runtime.forecast_network import Raw, Read, forward
 from loopwise.runtime.forecast_stream import ForecastStream, empty_panel
+from loopwise.runtime.forecast_windows import places_after
 from loopwise.runtime.forecasts import ROWS, Forecasts, by_series, forecast_names
 from loopwise.runtime.modules import Dilated
 
@@ -244,6 +245,47 @@ class LoadedForecaster:
         else:
             panel = self.read(series, layout=layout, missing=missing).panel
         return ForecastStream(self, panel, h, adaptive=adaptive, rate=rate)
+
+    def recalibrated(self, panel: Panel, points: int | None = None) -> "LoadedForecaster":
+        """The same networks, their intervals by how far off they were in the last part of series.
+
+        For series that have gone on since the training, and whose noise may have changed: recent
+        errors tell more than those of the windows that were held out then. Points that were
+        learned from would make intervals too narrow.
+
+        Args:
+            panel: the series up to now.
+            points: the last so many of each series, at least the horizon; None for ten horizons.
+                A series lends no more than half of its points.
+
+        Returns:
+            a forecaster that can be saved as well.
+
+        Raises:
+            ConfigError: points that are not allowed.
+            DataError: no series is long enough.
+        """
+        h = self.horizon
+        points = 10 * h if points is None else points
+        if not is_integer(points) or points < h:
+            raise ConfigError(f"points={points!r}: must be a whole number from the horizon, {h}")
+        lengths = panel.lengths
+        begin = np.maximum(lengths - points, (lengths + 1) // 2)
+        series, ends = places_after(begin, lengths, h)
+        if not len(series):
+            raise DataError(
+                f"the longest series has {int(lengths.max(initial=0))} points: {2 * h} are needed "
+                f"to see how far off forecasts of {h} steps are in its second half"
+            )
+        actual = panel.values[(panel.offsets[series] + ends)[:, None] + np.arange(h)]
+        scores = self.forecast_within(panel, series, ends).held_out(actual)
+        rows = scores.transpose(0, 2, 1).reshape(-1, h)
+        rows = rows[np.isfinite(rows).all(1)].astype(np.float32)
+        if not len(rows):
+            raise DataError(f"no {h} values in a row are known in the last part of any series")
+        model = {**self.bundle.model, "calibration": len(rows)}
+        tensors = {**self.bundle.tensors, "calibration": rows}
+        return LoadedForecaster(replace(self.bundle, model=model, tensors=tensors))
 
     @property
     def names(self) -> list[str]:

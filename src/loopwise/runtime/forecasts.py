@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from loopwise.codec.series.base import Distribution
 from loopwise.codec.series.codec import SeriesCodec
-from loopwise.codec.series.conformal import Calibration
+from loopwise.codec.series.conformal import Calibration, held_out_scores
 from loopwise.codec.series.forecast import Forecast
 from loopwise.errors import ConfigError
 
@@ -69,6 +69,14 @@ class Forecasts:
     def scores(self, actual: Floats) -> Floats:
         """The normal scores of what came, [N, steps, targets], under the calibrated forecasts."""
         return self._asked(self._right, actual, lambda part, y: part.score(y))
+
+    def held_out(self, actual: Floats) -> Floats:
+        """The scores of what came, [N, steps, targets], under the networks' own forecasts.
+
+        They are what a `Calibration` is made of.
+        """
+        rng = np.random.default_rng(0)  # for counts
+        return self._asked(self._own, actual, lambda part, y: held_out_scores(part, y, rng))
 
     def nll(self, actual: Floats) -> Floats:
         """Negative log likelihoods of what came, [N, steps, targets], under the network's own

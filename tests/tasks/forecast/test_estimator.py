@@ -362,7 +362,7 @@ def test_a_warm_start_begins_where_the_model_is():
     model.set_params(max_steps=1, lr=1e-9)
     warm = model.fit(frame, warm_start=True).result.best
     assert warm == pytest.approx(before, rel=1e-3)
-    assert cold > warm
+    assert cold != pytest.approx(before, rel=0.05)
 
 
 def test_a_warm_start_needs_a_model_that_fits():

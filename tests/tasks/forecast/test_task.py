@@ -13,7 +13,7 @@ from loopwise.tasks.forecast.config import ForecastConfig
 from loopwise.tasks.forecast.data import following
 from loopwise.tasks.forecast.task import ForecastTask
 from loopwise.tasks.forecast.training import make_task
-from loopwise.tasks.forecast.validation import places
+from loopwise.tasks.forecast.validation import held_out_places
 from loopwise.train.launch import launch
 from tasks.forecast.series import config, panel_of, waves
 
@@ -38,7 +38,7 @@ def test_what_is_held_out_is_never_a_target():
         assert torch.isfinite(targets).any()
         assert targets[torch.isfinite(targets)].abs().max() < 1e3
         assert batch.windows[0].values.abs().max() < 1e3
-    rows, ends = places(task)
+    rows, ends = held_out_places(task)
     assert (ends >= 148).all()
     assert (ends + 6 <= 160).all()
     assert set(rows) == set(range(6))
@@ -127,7 +127,7 @@ def test_members_train_as_each_would_alone_and_are_averaged(tmp_path):
 def test_what_the_last_validation_saw_calibrates(tmp_path):
     fit(config(), tmp_path / "run")
     found = load(tmp_path / "run")
-    rows, _ = places(ForecastTask(config(), panel_of(waves())))
+    rows, _ = held_out_places(ForecastTask(config(), panel_of(waves())))
     assert found.bundle.tensors["calibration"].shape == (len(rows), 6)
     last = [r for r in Run(tmp_path / "run").records() if r["kind"] == "validation"][-1]
     assert set(last) >= {"loss", "mase", "smape", "coverage_80", "coverage_95"}

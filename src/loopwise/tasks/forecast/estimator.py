@@ -190,6 +190,27 @@ class Forecaster:
         """
         return self.fitted.simulate_table(self._table(df), n_paths, h, future=future, seed=seed)
 
+    def recalibrate(self, df: Any, points: int | None = None) -> "Forecaster":
+        """Base intervals on recent errors; see `LoadedForecaster.recalibrated`.
+
+        Args:
+            df: series that have gone on since the training. They are what `predict` without a
+                table forecasts from then on.
+            points: the last so many of each series, at least the horizon; None for ten horizons.
+
+        Returns:
+            itself.
+
+        Raises:
+            RunError: it is not fitted.
+            ConfigError: points that are not allowed.
+            DataError: a table that the model cannot read, or no series is long enough.
+        """
+        fitted, known = self.fitted, self._series(df)
+        self._fitted = fitted.recalibrated(known.panel, points)
+        self._known = known
+        return self
+
     def cross_validate(
         self,
         windows: int = 3,

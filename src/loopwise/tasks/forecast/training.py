@@ -14,7 +14,7 @@ from loopwise.runtime.bundle import Bundle
 from loopwise.tasks.forecast.config import DataConfig, ForecastConfig
 from loopwise.tasks.forecast.plan import columns_of
 from loopwise.tasks.forecast.task import ForecastTask
-from loopwise.tasks.forecast.validation import places
+from loopwise.tasks.forecast.validation import held_out_places
 from loopwise.train.launch import launch
 from loopwise.train.loop import FitResult
 from loopwise.train.processes import World
@@ -50,7 +50,7 @@ def train(
 
 
 def _require_held_out(task: ForecastTask) -> None:
-    if len(places(task)[0]):
+    if len(held_out_places(task)[0]):
         return
     longest, valid = int(task.panel.lengths.max(initial=0)), task.config.data.valid
     if valid and valid < task.horizon:

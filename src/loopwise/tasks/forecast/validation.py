@@ -10,13 +10,12 @@ from loopwise.codec.series.conformal import held_out_scores
 from loopwise.codec.series.forecast import Forecast
 from loopwise.codec.series.windows import following
 from loopwise.runtime.forecast_network import Raw
+from loopwise.runtime.forecast_windows import places_after
 from loopwise.tasks.forecast.data import as_tensors, take
 
 if TYPE_CHECKING:
     from loopwise.tasks.forecast.task import ForecastTask
 
-WINDOWS = 2048
-"""Held-out windows that are looked at, at most; or one of each series if there are more."""
 ROWS = 512
 """Of these at once."""
 
@@ -30,28 +29,15 @@ class Validation(NamedTuple):
     """[M, h], normal scores of what came true, of the windows where all of it is known"""
 
 
-def places(task: "ForecastTask") -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The held-out windows: their rows and ends, spread evenly over the held-out points."""
-    each, lengths = task.codec.rows_per_series, task.prepared.lengths
-    until = np.repeat(task.until, each)
-    last = lengths - task.horizon
-    usable = np.flatnonzero((until < lengths) & (last >= until))
-    if not len(usable):
-        return usable, usable
-    most = max(WINDOWS // len(usable), 1)
-    rows: list[NDArray[np.int64]] = []
-    ends: list[NDArray[np.int64]] = []
-    for row in usable:
-        count = min(int(last[row] - until[row]) + 1, most)
-        found = np.unique(np.linspace(last[row], until[row], count).astype(np.int64))
-        ends.append(found)
-        rows.append(np.full(len(found), row))
-    return np.concatenate(rows), np.concatenate(ends)
+def held_out_places(task: "ForecastTask") -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The held-out windows: their rows and ends."""
+    until = np.repeat(task.until, task.codec.rows_per_series)
+    return places_after(until, task.prepared.lengths, task.horizon)
 
 
 def validate(task: "ForecastTask") -> Validation:
     """Measure a task's model, which is in evaluation mode."""
-    rows, ends = places(task)
+    rows, ends = held_out_places(task)
     h, naive = task.horizon, task.naive_errors()
     losses: list[torch.Tensor] = []
     scores: list[NDArray[np.float64]] = []
