@@ -305,6 +305,7 @@ class ForecasterDescription:
         table["steps_to_hidden.weight"] = (hidden, self.step_size)
         if self.linear:
             table["linear.weight"] = (self.horizon, self.window)
+            table["linear.share"] = (1,)
         if self.future:
             table["ahead.weight"] = (hidden, self.future)
         if self.channels > 1:

@@ -240,9 +240,26 @@ def _decode(
     weights = out[..., : d.candidates] - 1e9 * (1 - there)  # the unknown has no share
     weights = xp.exp(weights - xp.max(weights, axis=-1, keepdims=True))
     weights = weights / xp.sum(weights, axis=-1, keepdims=True)
+    out = out[..., d.candidates :]
+    if d.linear:
+        weights, out = _yield_to_map(xp, d, tensors["linear.share"], weights, out)
     if read.mixed is not None:
         read.mixed(weights)
-    return _shift(xp, d, out[..., d.candidates :], xp.sum(weights * mixed, axis=-1))
+    return _shift(xp, d, out, xp.sum(weights * mixed, axis=-1))
+
+
+def _yield_to_map(
+    xp: Any, d: ForecasterDescription, share: Array, weights: Array, out: Array
+) -> tuple[Array, Array]:
+    """Give the linear map so much of the location before the network says the rest.
+
+    The map is the last of what is mixed. The network's own part, mixture and offset, counts the
+    less; how far outputs spread stays as it was.
+    """
+    only = np.zeros(d.candidates, np.float32)
+    only[-1] = 1
+    weights = (1 - share) * weights + share * _constant(xp, only, weights)
+    return weights, out * (1 - share * _constant(xp, _moves(d), out))
 
 
 def _map(
@@ -366,8 +383,12 @@ def _smooth(
 
 def _shift(xp: Any, d: ForecasterDescription, raw: Array, base: Array) -> Array:
     """Add `base` [B, K, h, C] to the locations among the outputs."""
-    moves = np.isin(np.arange(d.output.size), d.output.locations).astype(np.float32)
-    return raw + base[..., None] * _constant(xp, moves, raw)
+    return raw + base[..., None] * _constant(xp, _moves(d), raw)
+
+
+def _moves(d: ForecasterDescription) -> np.ndarray[Any, Any]:
+    """1 for outputs that are locations, else 0."""
+    return np.isin(np.arange(d.output.size), d.output.locations).astype(np.float32)
 
 
 def _only(table: Array, chosen: Index | None) -> Array:

@@ -13,7 +13,7 @@ from loopwise.tasks.forecast.config import ForecastConfig
 from loopwise.tasks.forecast.data import following
 from loopwise.tasks.forecast.task import ForecastTask
 from loopwise.tasks.forecast.training import make_task
-from loopwise.tasks.forecast.validation import held_out_places
+from loopwise.tasks.forecast.validation import _Read, held_out_places
 from loopwise.train.launch import launch
 from tasks.forecast.series import config, panel_of, waves
 
@@ -101,11 +101,9 @@ def test_training_learns_more_than_the_last_season(tmp_path):
 
 
 def test_a_resumed_training_repeats_an_uninterrupted_one(tmp_path):
-    fit(config(), tmp_path / "whole")
-    fit(config(max_steps=4, schedule="constant"), tmp_path / "other")
-    settings = config(schedule="constant", warmup=0.0)
+    settings = config(schedule="constant", warmup=0.0, validate_every=2)
     fit(settings, tmp_path / "a")
-    part = config(schedule="constant", warmup=0.0, max_steps=4)
+    part = config(schedule="constant", warmup=0.0, validate_every=2, max_steps=4)
     fit(part, tmp_path / "b")
     fit(settings, tmp_path / "b", resume=True)
     a, b = (load(tmp_path / name).bundle.tensors for name in "ab")
@@ -217,3 +215,24 @@ def test_series_that_are_too_short():
         ForecastTask(config(), panel_of([np.array([1.0]), np.array([2.0])]))
     task = ForecastTask(config(), panel_of([np.arange(5.0), np.arange(80.0)]))
     assert np.isfinite(float(task.loss(task.model, task.batches.next(), None).loss.detach()))
+
+
+def test_the_linear_map_says_as_much_as_serves_best(tmp_path):
+    """All of it where training has made the network bad; bundle and checkpoint keep how much."""
+    wild = config(lr=3.0, schedule="constant", warmup=0.0, clip=0.0)
+    fit(wild, tmp_path / "run")
+    tensors = load(tmp_path / "run").bundle.tensors
+    assert tensors["members.0.linear.share"].item() == 1.0
+    task = ForecastTask(config(), panel_of(waves()))
+    task.model.eval()
+    shares = np.linspace(0, 1, 9)
+    found = []
+    for share in shares:
+        task.model.set_share(share)
+        rows, ends = held_out_places(task)
+        read = _Read.of(task, rows, ends)
+        found.append(float(read.losses(task, read.raws(task)).nanmean()))
+    metrics = task.validate(task.model)
+    assert metrics["loss"] == pytest.approx(min(found))
+    chosen = task.model.members[0].get_buffer("linear.share").item()
+    assert chosen == shares[int(np.argmin(found))]

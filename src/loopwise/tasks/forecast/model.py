@@ -36,13 +36,15 @@ class Member(nn.Module):
         self.layers = RecurrentLayers(description.layers, config, description.dilations)
         for name, shape in description.member_shapes().items():
             if not name.startswith("layers."):
-                self._add(name, torch.empty(shape), trained=name != "linear.weight")
+                self._add(name, torch.empty(shape), trained=not name.startswith("linear."))
         self._initialise()
 
     def forward(self, windows: Windows, origins: int, chosen: Index | None) -> Raw:
-        """As `loopwise.runtime.forecast_network.forward`."""
-        read = Read(self._read, self._drop, _gelu)
-        return forward(self.description, self._own(), windows, read, origins, chosen)
+        """As `loopwise.runtime.forecast_network.forward`; in training nothing yields to the map."""
+        read, tensors = Read(self._read, self._drop, _gelu), self._own()
+        if self.training and self.description.linear:
+            tensors["linear.share"] = torch.zeros_like(tensors["linear.share"])
+        return forward(self.description, tensors, windows, read, origins, chosen)
 
     def _add(self, name: str, tensor: Tensor, *, trained: bool) -> None:
         """A tensor by the name that a bundle has for it, dots included."""
@@ -119,6 +121,12 @@ class ForecastNetwork(nn.Module):
         """Give all members the linear map [h, W]."""
         for member in self.members:
             member.get_buffer("linear.weight").copy_(weight)
+
+    @torch.no_grad()
+    def set_share(self, share: float) -> None:
+        """Let all members leave so much of the location to the linear map, 0 to 1."""
+        for member in self.members:
+            member.get_buffer("linear.share").fill_(share)
 
     def forward(
         self, windows: Sequence[Windows], origins: int = 1, chosen: Index | None = None

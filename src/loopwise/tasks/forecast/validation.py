@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from loopwise.codec.series.conformal import held_out_scores
 from loopwise.codec.series.forecast import Forecast
-from loopwise.codec.series.windows import following
+from loopwise.codec.series.windows import Space, Windows, following
 from loopwise.runtime.forecast_network import Raw
 from loopwise.runtime.forecast_windows import places_after
 from loopwise.tasks.forecast.data import as_tensors, take
@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from loopwise.tasks.forecast.task import ForecastTask
 
 ROWS = 512
-"""Of these at once."""
+"""Held-out windows that are read at once."""
+SHARES = tuple(n / 8 for n in range(9))
+"""Of the linear map, that are tried."""
 
 
 class Validation(NamedTuple):
@@ -38,6 +40,8 @@ def held_out_places(task: "ForecastTask") -> tuple[NDArray[np.int64], NDArray[np
 def validate(task: "ForecastTask") -> Validation:
     """Measure a task's model, which is in evaluation mode."""
     rows, ends = held_out_places(task)
+    if task.description.linear and len(rows):
+        _choose_share(task, rows, ends)
     h, naive = task.horizon, task.naive_errors()
     losses: list[torch.Tensor] = []
     scores: list[NDArray[np.float64]] = []
@@ -45,8 +49,11 @@ def validate(task: "ForecastTask") -> Validation:
     rng = np.random.default_rng(0)  # for counts
     for begin in range(0, len(rows), ROWS):
         at, end = rows[begin : begin + ROWS], ends[begin : begin + ROWS]
-        forecast, loss = _read(task, at, end)
-        losses.append(loss)
+        read = _Read.of(task, at, end)
+        raws = read.raws(task)
+        losses.append(read.losses(task, raws).flatten())
+        arrays = [Raw(*(part.numpy() for part in raw)) for raw in raws]
+        forecast = Forecast(task.output, arrays, read.space)
         actual = np.moveaxis(following(task.prepared, at, end, h), 1, 2)
         scores.append(held_out_scores(forecast, actual, rng))
         errors.append(_errors(forecast.at_score(0.0), actual, naive[at]))
@@ -55,7 +62,7 @@ def validate(task: "ForecastTask") -> Validation:
     score, error = np.concatenate(scores), np.concatenate(errors)
     known = np.isfinite(score)
     metrics = {"loss": float(torch.cat(losses).nanmean())}
-    metrics["mase"], metrics["smape"] = map(float, np.nanmean(error, axis=0))
+    metrics["mase"], metrics["smape"] = (_mean_known(column) for column in error.T)
     if task.output.name != "point":
         for name, limit in (("coverage_80", 1.2815515655), ("coverage_95", 1.9599639845)):
             metrics[name] = float(np.mean(np.abs(score[known]) <= limit))
@@ -64,21 +71,61 @@ def validate(task: "ForecastTask") -> Validation:
     return Validation(metrics, whole.astype(np.float32))
 
 
-def _read(
-    task: "ForecastTask", rows: NDArray[np.int64], ends: NDArray[np.int64]
-) -> tuple[Forecast, torch.Tensor]:
-    d = task.description
-    windows, space, targets = take(task.prepared, rows, ends, d.window, 1, d)
-    device = next(task.model.parameters()).device
-    read = as_tensors(windows)
-    moved = type(read)(*(part.to(device) for part in read))
-    with torch.no_grad():
-        raws: list[Raw] = task.model([moved] * d.members, 1)
-    scale = torch.from_numpy(space.spread.astype(np.float32))[:, None, None, :]
-    raws = [Raw(*(part.cpu() for part in raw)) for raw in raws]
-    losses = torch.stack([task.losses(raw, targets, scale) for raw in raws]).mean(0)
-    arrays = [Raw(*(part.numpy() for part in raw)) for raw in raws]
-    return Forecast(task.output, arrays, space), losses.flatten()
+def _choose_share(task: "ForecastTask", rows: NDArray[np.int64], ends: NDArray[np.int64]) -> None:
+    """Leave to the linear map what share of the location makes the loss least.
+
+    Outputs go straight from those without a share to those with all of it, so two readings of
+    some of the windows serve for all shares.
+    """
+    some = slice(None, None, -(-len(rows) // ROWS))
+    read = _Read.of(task, rows[some], ends[some])
+    task.model.set_share(0.0)
+    without = read.raws(task)
+    task.model.set_share(1.0)
+    alone = read.raws(task)
+    losses = [
+        read.losses(
+            task,
+            [
+                own._replace(outputs=torch.lerp(own.outputs, all_of_it.outputs, share))
+                for own, all_of_it in zip(without, alone, strict=True)
+            ],
+        ).nanmean()
+        for share in SHARES
+    ]
+    best = int(torch.nan_to_num(torch.stack(losses), torch.inf).argmin())
+    task.model.set_share(SHARES[best])
+
+
+class _Read(NamedTuple):
+    """Held-out windows and what follows them."""
+
+    windows: Windows
+    space: Space
+    targets: torch.Tensor
+
+    @classmethod
+    def of(cls, task: "ForecastTask", rows: NDArray[np.int64], ends: NDArray[np.int64]) -> "_Read":
+        d = task.description
+        return cls(*take(task.prepared, rows, ends, d.window, 1, d))
+
+    def raws(self, task: "ForecastTask") -> list[Raw]:
+        """What each member makes of them."""
+        device = next(task.model.parameters()).device
+        moved = Windows(*(part.to(device) for part in as_tensors(self.windows)))
+        with torch.no_grad():
+            raws: list[Raw] = task.model([moved] * task.description.members, 1)
+        return [Raw(*(part.cpu() for part in raw)) for raw in raws]
+
+    def losses(self, task: "ForecastTask", raws: list[Raw]) -> torch.Tensor:
+        """The mean over members for each target; NaN where it is unknown."""
+        scale = torch.from_numpy(self.space.spread.astype(np.float32))[:, None, None, :]
+        return torch.stack([task.losses(raw, self.targets, scale) for raw in raws]).mean(0)
+
+
+def _mean_known(values: NDArray[np.float64]) -> float:
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else float("nan")
 
 
 def _errors(
