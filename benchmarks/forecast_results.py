@@ -83,6 +83,10 @@ def m4(settings: list[str]) -> None:
     print(f"training: {seconds:.0f} s")
 
 
+HOURS = 96
+"""Hours after which intervals are put right again, by the ten horizons before."""
+
+
 def ett(horizon: int, settings: list[str]) -> None:
     frame = read_table(data("ett/ETTh1.csv"))
     columns = ["HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT"]
@@ -94,10 +98,11 @@ def ett(horizon: int, settings: list[str]) -> None:
     found, seconds = fit(panel.head(11520), [*names, "data.valid=2880", *settings])
     values = panel.values
     deviation = values[:8640].std(0)
-    square, absolute, covered, count = 0.0, 0.0, [], 0
+    square, absolute, count = 0.0, 0.0, 0
+    covered: dict[str, list[np.ndarray]] = {"of training": [], "recalibrated": []}
     last = 14400 - horizon
-    for begin in range(11520, last + 1, 256):
-        ends = np.arange(begin, min(begin + 256, last + 1))
+    for begin in range(11520, last + 1, HOURS):
+        ends = np.arange(begin, min(begin + HOURS, last + 1))
         forecasts = found.forecast_at(panel, ends[None])
         actual = values[ends[:, None] + np.arange(horizon)]
         off = (forecasts.point("mean") - actual) / deviation
@@ -105,17 +110,21 @@ def ett(horizon: int, settings: list[str]) -> None:
         off = (forecasts.point("median") - actual) / deviation
         absolute += float(np.sum(np.abs(off)))
         count += off.size
-        covered.append(forecasts.scores(actual)[::8])
+        covered["of training"].append(forecasts.scores(actual)[::8])
+        recent = found.recalibrated(panel.head(begin))
+        again = recent.forecast_at(panel, ends[None, ::8])
+        covered["recalibrated"].append(again.scores(actual[::8]))
     print(f"ETTh1 {horizon}: MSE {square / count:.4f}, MAE {absolute / count:.4f}")
-    print(f"coverage: {coverage(np.concatenate(covered))}")
+    for name, scores in covered.items():
+        print(f"coverage, intervals {name}: {coverage(np.concatenate(scores))}")
     print(f"training: {seconds:.0f} s")
 
 
 JSB = (
     "data.horizon=1 data.valid=2 model.channels=mixed model.output=bernoulli model.decoder=linear "
-    "model.scale=none model.patch=1 model.window=160 model.cell=gru model.hidden_size=200 "
-    "model.dropout=0.3 model.dropout_output=0.5 train.origins=160 train.warmup_points=1 "
-    "train.batch_size=32 train.epochs=12 train.epoch_windows=1600 train.lr=5e-3 "
+    "model.scale=none model.patch=1 model.window=160 model.cell=gru model.hidden_size=256 "
+    "model.members=1 model.dropout=0.2 model.dropout_output=0.4 train.origins=160 train.warmup_points=1 "
+    "train.batch_size=32 train.epochs=12 train.epoch_windows=4800 train.lr=5e-3 "
 )
 
 

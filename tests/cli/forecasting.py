@@ -4,6 +4,7 @@ import numpy as np
 import polars as pl
 
 SMALL = {
+    "model.members": 1,
     "model.hidden_size": 16,
     "model.input_size": 16,
     "model.decoder_size": 16,

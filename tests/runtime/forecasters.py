@@ -9,7 +9,13 @@ from loopwise.tasks.forecast.config import ForecastConfig
 from loopwise.tasks.forecast.task import ForecastTask
 from loopwise.train.processes import World
 
-SMALL = ("model.hidden_size=8", "model.input_size=8", "model.decoder_size=8", "data.horizon=6")
+SMALL = (
+    "model.members=1",
+    "model.hidden_size=8",
+    "model.input_size=8",
+    "model.decoder_size=8",
+    "data.horizon=6",
+)
 
 
 def waves(count: int = 3, length: int = 90, targets: int = 1, seed: int = 0) -> Panel:

@@ -29,6 +29,7 @@ def config(**settings: Any) -> ForecastConfig:
     """A tiny network that forecasts 6 steps of series with seasons of 8 and 16."""
     given = {
         **dict(TINY),
+        "members": 1,
         "horizon": 6,
         "season_length": (8, 16),
         "batch_size": 16,

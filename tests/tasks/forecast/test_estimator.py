@@ -22,6 +22,7 @@ from loopwise.tasks.forecast.config import ForecastConfig
 SETTINGS = {
     "horizon": 6,
     "season_length": 12,
+    "members": 1,
     "hidden_size": 8,
     "input_size": 8,
     "decoder_size": 8,

@@ -142,7 +142,7 @@ class ModelConfig(LayersConfig):
         default="mae", description="of a point: mae, mse or huber"
     )
     members: int = Field(
-        default=1,
+        default=3,
         ge=1,
         description="networks, each from its own seed, whose forecasts are averaged",
     )
@@ -210,7 +210,7 @@ class ForecastConfig(TaskConfig):
     model: ModelConfig = ModelConfig(hidden_size=128)
     train: ForecastTrainConfig = ForecastTrainConfig(
         epochs=12,
-        batch_size=256,
+        batch_size=128,
         lr=5e-3,
         weight_decay=0.01,
         schedule="one-cycle",

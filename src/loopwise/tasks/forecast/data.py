@@ -205,5 +205,5 @@ def _batches(epoch_windows: int, places: int, step: int, epochs: int) -> int:
     return max(int(np.clip(PER_ROOT * np.cbrt(places), FEWEST, MOST)) // epochs, 1)
 
 
-PER_ROOT, FEWEST, MOST = 10, 100, 600
+PER_ROOT, FEWEST, MOST = 20, 200, 1200
 """Steps of a training, unless something else is asked for; measured on six kinds of series."""

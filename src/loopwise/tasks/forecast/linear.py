@@ -9,7 +9,7 @@ from loopwise.runtime.description import ForecasterDescription
 from loopwise.runtime.forecast_network import FLOOR
 from loopwise.tasks.forecast.data import WindowStream
 
-WINDOWS = 20_000
+WINDOWS = 60_000
 """Windows that it is fitted to."""
 AT_ONCE = 2_000
 
