@@ -23,8 +23,8 @@ demo: $(VENV)/.installed  ## train a small model of Python code, less than three
 	@echo "  $(BIN)/loopwise train lm --config examples/stdlib.toml --data '$(STDLIB)/*.py' --out runs/longer --set train.max_steps=8000 --set train.max_minutes=10"
 	@echo "  $(BIN)/loopwise train lm --data YOUR_TEXT --out runs/mine"
 
-test: $(VENV)/.installed  ## run the tests
-	@$(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/.installed  ## run the tests, two at a time
+	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(ARGS)
 
 check: $(VENV)/.installed  ## lint, format, types, and who imports whom
 	$(BIN)/ruff check

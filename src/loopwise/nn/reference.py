@@ -201,8 +201,8 @@ def scan(
     outputs: list[Tensor] = []
     states: list[Hidden] = []
     gates: list[Tensor] = []
-    for t in range(x.shape[0]):
-        new, gate = step(a[t], state, w, mask)
+    for t, a_t in enumerate(a.unbind()):  # the gradient of each a[t] would be as large as a
+        new, gate = step(a_t, state, w, mask)
         state = zone_out(state, new, [k[t] for k in keep])
         outputs.append(output(cell, state, w))
         if trace:
