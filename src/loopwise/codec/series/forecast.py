@@ -1,6 +1,6 @@
 """A forecast in the units of its series: distributions that networks put out, brought back."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,8 +49,12 @@ class Forecast(Distribution):
 
     def at_score(self, z: ArrayLike) -> Array:
         """The values at normal scores."""
+        return self._back(self._mean_at(z))
+
+    def _mean_at(self, z: ArrayLike) -> Array:
+        """The mean of the networks' values at normal scores, in the windows' space."""
         parts = [self._scaled(own, own.distribution.at_score(z)) for own in self._members]
-        return self._back(parts[0] if len(parts) == 1 else np.mean(parts, axis=0))
+        return parts[0] if len(parts) == 1 else np.mean(parts, axis=0)
 
     def mean(self) -> Array:
         """The means; of logarithms by Gauss-Hermite quadrature over the normal score."""
@@ -63,11 +67,20 @@ class Forecast(Distribution):
         return np.sum(parts, axis=0)
 
     def score(self, y: ArrayLike, within: ArrayLike = 0.5) -> Array:
-        """The normal scores of values; of several networks by bisection, to 1e-8."""
+        """The normal scores of values; of several networks to 1e-8."""
         y = np.asarray(y, np.float64)
         if len(self._members) == 1:
             own = self._members[0]
             return own.distribution.score(self._into(own, y), within)
+        if self._output.counts:
+            return self._halved(y)
+        goal = self._space.into(y)
+        each = [own.distribution.score(self._into(own, y)) for own in self._members]
+        z = _crossing(lambda z: self._mean_at(z) - goal, np.min(each, axis=0), np.max(each, axis=0))
+        return np.where(np.isfinite(y), z, np.nan)
+
+    def _halved(self, y: Array) -> Array:
+        """The score where values, which rise in steps, pass `y`: by bisection."""
         shape = np.broadcast_shapes(y.shape, self.shape)
         low, high = np.full(shape, -9.0), np.full(shape, 9.0)
         for _ in range(_HALVINGS):
@@ -97,6 +110,32 @@ class Forecast(Distribution):
 
     def _back(self, values: Array) -> Array:
         return values if self._output.counts else self._space.back(values)
+
+
+def _crossing(f: Callable[[Array], Array], low: Array, high: Array) -> Array:
+    """Where rising functions pass 0 between `low` and `high`, to 1e-8.
+
+    Regula falsi in its Illinois form (Dowell and Jarratt 1971): quantiles are nearly straight
+    between two networks' scores, so a few steps do.
+    """
+    below, above = f(low), f(high)
+    z = low
+    last = np.zeros(z.shape)
+    for _ in range(_HALVINGS):
+        span = above - below
+        z = low + np.where(span > 0, -below / np.where(span > 0, span, 1.0), 0.5) * (high - low)
+        z = np.clip(z, low, high)
+        now = f(z)
+        side = np.where(now < 0, -1.0, 1.0)
+        above = np.where(side > 0, now, np.where(last < 0, above / 2, above))
+        below = np.where(side < 0, now, np.where(last > 0, below / 2, below))
+        moved = np.where(side > 0, high - z, z - low)
+        low, high = np.where(side < 0, z, low), np.where(side > 0, z, high)
+        last = side
+        done = (now == 0) | (np.minimum(moved, high - low) < 1e-8) | ~np.isfinite(now)
+        if done.all():
+            break
+    return z
 
 
 def _own(output: Output, raw: Any, space: Space) -> Own:
