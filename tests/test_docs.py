@@ -16,6 +16,7 @@ import pytest
 
 from loopwise.diagnose.rules import RULES
 from loopwise.tasks.lm.config import LMConfig
+from loopwise.tasks.registry import config_class
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -98,4 +99,4 @@ def test_a_broken_shell_example_would_be_found(folder):
 
 @pytest.mark.parametrize("file", sorted(ROOT.glob("examples/*.toml")), ids=lambda file: file.stem)
 def test_example_configurations_are_valid(file):
-    LMConfig.load(file)
+    config_class(tomllib.loads(file.read_text())["task"]).load(file)

@@ -109,7 +109,10 @@ def test_weights_of_another_model_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("written", "message"),
     [
-        ('task = "dance"\n', r"config\.toml: task 'dance' is unknown; known are lm, forecast, adding"),
+        (
+            'task = "dance"\n',
+            r"config\.toml: task 'dance' is unknown; known are lm, forecast, adding",
+        ),
         ("colour = 1\n", r"config\.toml: task None is unknown"),
         ("task =", r"config\.toml: cannot be read: "),
         ('task = "copy"\n[data]\nlength = 0\n', r"data\.length: must be greater than"),

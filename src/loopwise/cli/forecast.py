@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from loopwise.runtime.forecaster import LoadedForecaster
     from loopwise.runtime.forecasts import Forecasts
 
-HEAD = 10
+HEAD = 12
 """Rows of a table that are printed."""
 
 

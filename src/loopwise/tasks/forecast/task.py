@@ -97,8 +97,9 @@ class ForecastTask:
         """The series and the network in a line each."""
         d, panel = self.description, self.panel
         seasons = ", ".join(map(str, d.seasons)) if d.seasons != (1,) else "none"
+        lengths = dict.fromkeys((int(panel.lengths.min()), int(panel.lengths.max())))
         return (
-            f"{len(panel):,} series of {int(panel.lengths.min())} to {int(panel.lengths.max())} "
+            f"{len(panel):,} series of {' to '.join(map(str, lengths))} "
             f"points, frequency {panel.frequency}, seasons {seasons}; {self.judge}\n"
             f"reads {d.window} points in patches of {d.patch}\n"
             f"{summarise(self.config.model, self.model)}"
