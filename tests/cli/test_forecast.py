@@ -207,7 +207,9 @@ def test_mistakes_in_options(run, data, tmp_path):
         "--level 0.8: must be a percentage from 1 to below 100; did you mean 80?"
     )
     assert "--level 80,high: 'high' is no number" in said("--level", "80,high")
-    assert "--quantiles 10: must be between 0 and 1" in said("--quantiles", "10")
+    assert "--quantiles 10: must be a probability between 0 and 1; did you mean 0.1?" in said(
+        "--quantiles", "10"
+    )
     assert "ends in .png or .svg" in said("--plot", tmp_path / "a.pdf")
     assert "allowed endings are .csv and .parquet" in said("--out", tmp_path / "a.xlsx")
     assert "knows no covariates ahead; leave it out" in said("--future", data)
@@ -222,9 +224,15 @@ def test_mistakes_in_training(data, tmp_path):
 
     assert "no table: give --data" in said()
     assert "none.csv' does not exist" in said("--data", tmp_path / "none.csv")
-    assert "no column 'sales'" in said("--data", data, "--target", "sales")
+    assert said("--data", data, "--target", "sales").startswith(f"{data}: the table has no column")
+    assert "of 200 at least 202 are needed" in said("--data", data, "--horizon", 200)
     assert "data.horizon" in said("--data", data, "--horizon", 0)
-    assert "data.season_length" in said("--data", data, "--season-length", "7,x")
+    assert "--season-length 7,x: must be a whole number" in said(
+        "--data", data, "--season-length", "7,x"
+    )
+    picture = tmp_path / "a.png"
+    picture.write_bytes(b"\x89PNG")
+    assert "a table is CSV in UTF-8, or Parquet" in said("--data", picture)
     assert "data.layout" in said("--data", data, "--layout", "tall")
     assert "did you mean 'data.horizon'?" in said("--data", data, "--set", "data.horizn=3")
 

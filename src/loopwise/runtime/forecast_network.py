@@ -119,7 +119,7 @@ def _scale(
     change = xp.sum(xp.abs(of[:, 1:] - of[:, :-1]) * both, axis=2)
     pairs = xp.cumulative_sum(xp.sum(both, axis=2), axis=1)
     change = xp.cumulative_sum(change, axis=1) / _at_least(xp, pairs, 1.0)
-    change = xp.concat([xp.zeros_like(change[:, :1]), change], axis=1)[:, :patches]
+    change = xp.concat([xp.zeros_like(count[:, :1]), change], axis=1)
     if d.scale in ("mean", "none"):
         centre = xp.zeros_like(mean)
         spread = xp.ones_like(mean) if d.scale == "none" else _at_least(xp, mean, FLOOR)
@@ -156,8 +156,8 @@ def _encode(
     own = (of - centre) / spread * there
     moved = (scale.centre[:, 1:] - scale.centre[:, :-1]) / scale.spread[:, 1:]
     grown = xp.log(scale.spread[:, 1:] / scale.spread[:, :-1])
-    since = xp.concat([moved, grown], axis=-1)
-    since = xp.concat([xp.zeros_like(since[:, :1]), since], axis=1)[:, :patches]
+    first = xp.zeros_like(scale.centre[:, :1])
+    since = xp.concat([xp.concat([first, each], axis=1) for each in (moved, grown)], axis=-1)
     # what is missing rather than what is known: 0 nearly everywhere, where 1 would act as a bias
     parts = [own, 1 - there, windows.past, windows.future[:, : x.shape[1]]]
     flat = [xp.reshape(part, (batch, patches, -1)) for part in parts if part.shape[-1]]

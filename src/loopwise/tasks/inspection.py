@@ -115,13 +115,15 @@ def _series(
         from loopwise.tasks.forecast.inspection import inspect_series
     except ModuleNotFoundError as error:
         raise missing_extra(error, "loopwise inspect") from error
-    from loopwise.codec.series.files import read_table
+    from loopwise.codec.series.files import naming, read_table
     from loopwise.runtime.forecaster import LoadedForecaster
 
     if series is None:
         config.data.require_files()
     model, file = LoadedForecaster(bundle), config.data.train if series is None else series
-    table = model.read(read_table(file), layout=config.data.layout, missing=config.data.missing)
+    frame = read_table(file)
+    with naming(file):
+        table = model.read(frame, layout=config.data.layout, missing=config.data.missing)
     return inspect_series(config, model, table.panel, name, str(file))
 
 
