@@ -37,8 +37,8 @@ class Sample:
         name: how commands call it.
         description: what it is, in one line.
         frequency: the step between stamps.
-        stamps: datetime64[us] [T].
-        values: float64 [T], none missing.
+        stamps: datetime64[us], [T].
+        values: float64, [T], none missing.
         csv: the same as a file: a header ``ds,y``, then a line for each point.
     """
 
