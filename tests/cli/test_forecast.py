@@ -237,6 +237,12 @@ def test_mistakes_in_training(data, tmp_path):
     assert "did you mean 'data.horizon'?" in said("--data", data, "--set", "data.horizn=3")
 
 
+def test_a_bundle_cannot_be_inspected(run, data, tmp_path):
+    bundle = tmp_path / "b.safetensors"
+    assert call("export", run, bundle).status == 0
+    assert "in the run that it came from" in mistake("inspect", bundle, "--series", data)
+
+
 def test_what_is_not_for_forecasters_names_what_is(run):
     for command in ("generate", "score"):
         assert f"use loopwise forecast {run} FILE" in mistake(command, run)
