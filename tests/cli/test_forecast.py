@@ -8,6 +8,7 @@ import pytest
 
 from cli.calling import call, mistake
 from cli.forecasting import SETS, first, last, plain, sales
+from loopwise.cli.start import _what_next
 from loopwise.runs import Run
 from loopwise.runtime.load import load
 from loopwise.tasks.registry import read_config
@@ -59,6 +60,11 @@ def test_columns_have_options(priced):
     data = read_config(Run.open(priced[0])).data
     assert (data.id, data.time, data.target) == ("shop", "day", ("sales",))
     assert (data.future, data.static, data.frequency) == (("price",), ("kind",), "D")
+
+
+def test_the_next_command_has_covariates(run, priced):
+    assert "--future FILE" in _what_next(read_config(Run.open(priced[0])), "r")
+    assert "--future" not in _what_next(read_config(Run.open(run)), "r")
 
 
 def test_paths_are_absolute_and_a_run_goes_on(tmp_path, monkeypatch):
