@@ -5,13 +5,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --quiet --disable-pip-version-check -c constraints.txt
 DEMO := runs/demo
+FORECAST := runs/demo-forecast
 # the source code that comes with every Python
 STDLIB = $(shell $(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')
 
-.PHONY: help demo test check sanitize neon format bench docs clean
+.PHONY: help demo demo-forecast test check sanitize neon format bench docs clean
 
 help:  ## list these commands
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed  ## train a small model of Python code, less than three minutes, and sample from it
 	$(BIN)/loopwise train lm --config examples/stdlib.toml --data "$(STDLIB)/*.py" --out $(DEMO) --overwrite
@@ -22,6 +23,19 @@ demo: $(VENV)/.installed  ## train a small model of Python code, less than three
 	@echo "  $(BIN)/loopwise generate $(DEMO).safetensors --prompt 'class ' --temperature 0.8"
 	@echo "  $(BIN)/loopwise train lm --config examples/stdlib.toml --data '$(STDLIB)/*.py' --out runs/longer --set train.max_steps=8000 --set train.max_minutes=10"
 	@echo "  $(BIN)/loopwise train lm --data YOUR_TEXT --out runs/mine"
+
+demo-forecast: $(VENV)/.installed  ## forecast the temperature of the sea, in half a minute, beside simple forecasts
+	@mkdir -p $(FORECAST)
+	$(BIN)/loopwise data sea-temperature --out $(FORECAST)/all.csv
+	@head -n 661 $(FORECAST)/all.csv > $(FORECAST)/before-2005.csv
+	@{ head -n 1 $(FORECAST)/all.csv; tail -n 72 $(FORECAST)/all.csv; } > $(FORECAST)/from-2005.csv
+	$(BIN)/loopwise train forecast --config examples/sea-temperature.toml --data $(FORECAST)/before-2005.csv --out $(FORECAST)/run --overwrite
+	$(BIN)/loopwise evaluate $(FORECAST)/run $(FORECAST)/before-2005.csv --test $(FORECAST)/from-2005.csv --windows 6 --plot $(FORECAST)/test.png
+	$(BIN)/loopwise forecast $(FORECAST)/run $(FORECAST)/all.csv --level 80,95 --out $(FORECAST)/forecast.csv --plot $(FORECAST)/forecast.png
+	@echo
+	@echo "Try next:"
+	@echo "  $(BIN)/loopwise inspect $(FORECAST)/run --series $(FORECAST)/all.csv --out $(FORECAST)/inside.html"
+	@echo "  $(BIN)/loopwise train forecast --data YOUR_TABLE.csv --horizon 12 --out runs/mine"
 
 test: $(VENV)/.installed  ## run the tests, two at a time
 	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal $(ARGS)

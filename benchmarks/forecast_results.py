@@ -124,7 +124,8 @@ JSB = (
     "data.horizon=1 data.valid=2 model.channels=mixed model.output=bernoulli model.decoder=linear "
     "model.scale=none model.patch=1 model.window=160 model.cell=gru model.hidden_size=256 "
     "model.members=1 model.dropout=0.2 model.dropout_output=0.4 "
-    "train.origins=160 train.warmup_points=1 train.batch_size=32 train.epochs=12 train.epoch_windows=4800 train.lr=5e-3 "
+    "train.origins=160 train.warmup_points=1 train.batch_size=32 train.epochs=12 "
+    "train.epoch_windows=4800 train.lr=5e-3 "
 )
 
 

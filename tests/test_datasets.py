@@ -174,3 +174,25 @@ def test_the_command_downloads_and_shows_one_set(server, folder, monkeypatch):
 def test_the_command_refuses_a_download_of_nothing():
     assert isinstance(run("--download").exception, ConfigError)
     assert isinstance(run("nothing").exception, ConfigError)
+
+
+def test_a_series_that_comes_with_loopwise_is_listed_shown_and_written(tmp_path, monkeypatch):
+    monkeypatch.delenv(datasets.VARIABLE, raising=False)
+    assert run().output.count("included") == len(datasets.SAMPLES)
+    assert "public domain" in run("sunspots").output
+    path = tmp_path / "spots.csv"
+    assert "309 points" in run("sunspots", "--out", str(path)).output
+    assert path.read_text() == datasets.sample("sunspots").csv
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--out", "a.csv"], r"--out a.csv: needs the NAME"),
+        (["ptb", "--out", "a.csv"], r"sunspots and sea-temperature, not ptb"),
+        (["sunspot"], r"no data set 'sunspot'; known are ptb, .* did you mean 'sunspots'"),
+    ],
+)
+def test_what_cannot_be_written_is_refused(arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        raise run(*arguments).exception

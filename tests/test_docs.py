@@ -1,8 +1,9 @@
 """README and docs cannot rot: what they show is run here.
 
 In each page the ``python`` and ``sh`` blocks run in order, in one folder that holds a ``text.txt``;
-Python blocks share their names. ``toml`` blocks are options of a language model and become the file
-``small.toml``. Other blocks (``console``, ``text``) are shown only.
+Python blocks share their names. ``toml`` blocks are options of a task, of a language model unless
+they say another, and become the file ``small.toml``. Other blocks (``console``, ``text``) are shown
+only.
 """
 
 import os
@@ -15,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from loopwise.diagnose.rules import RULES
-from loopwise.tasks.lm.config import LMConfig
+from loopwise.tasks.registry import config_class
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -58,7 +59,8 @@ def test_the_examples_of_a_page_run(page, folder):
         elif language == "sh":
             run_shell(code)
         elif language == "toml":
-            LMConfig.parse(tomllib.loads(code), where=page.name)
+            options = tomllib.loads(code)
+            config_class(options.get("task", "lm")).parse(options, where=page.name)
             (folder / "small.toml").write_text(code, encoding="utf-8")
 
 
@@ -98,4 +100,16 @@ def test_a_broken_shell_example_would_be_found(folder):
 
 @pytest.mark.parametrize("file", sorted(ROOT.glob("examples/*.toml")), ids=lambda file: file.stem)
 def test_example_configurations_are_valid(file):
-    LMConfig.load(file)
+    config_class(tomllib.loads(file.read_text())["task"]).load(file)
+
+
+@pytest.mark.parametrize(
+    "file", sorted(ROOT.glob("examples/forecast_*.py")), ids=lambda file: file.stem
+)
+def test_an_example_runs_from_its_first_cell_to_its_last(file, folder):
+    environment = {**os.environ, "STEPS": "10", "OUT": str(folder / "out")}
+    done = subprocess.run(
+        [sys.executable, file], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert list((folder / "out").glob("*.safetensors"))

@@ -1,7 +1,8 @@
 """Known data sets: what they are, where they come from, and whether this machine has them.
 
-Nothing of them is part of loopwise. They lie in the folder that the environment variable
-``LOOPWISE_DATA`` names, and every file is known by its SHA-256.
+They lie in the folder that the environment variable ``LOOPWISE_DATA`` names, and every file is
+known by its SHA-256. Nothing of them is part of loopwise; what is are two small series, which
+`sample` gives.
 """
 
 import hashlib
@@ -11,8 +12,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from loopwise.codec.series.samples import SAMPLES, Sample, sample
 from loopwise.config import nearest
 from loopwise.errors import ConfigError, DataError, MissingExtraError
+
+__all__ = [
+    "DATA_SETS",
+    "SAMPLES",
+    "VARIABLE",
+    "DataFile",
+    "DataSet",
+    "Sample",
+    "Status",
+    "fetch",
+    "file_status",
+    "find",
+    "root",
+    "sample",
+    "status",
+]
 
 VARIABLE = "LOOPWISE_DATA"
 
@@ -106,9 +124,9 @@ def find(name: str) -> DataSet:
         ConfigError: there is none; the message names the nearest.
     """
     if name not in DATA_SETS:
+        known = [*DATA_SETS, *SAMPLES]
         raise ConfigError(
-            f"no data set {name!r}; known are {', '.join(DATA_SETS)}"
-            f"{nearest(name, list(DATA_SETS))}"
+            f"no data set {name!r}; known are {', '.join(known)}{nearest(name, known)}"
         )
     return DATA_SETS[name]
 

@@ -8,6 +8,7 @@ import pytest
 
 from cli.calling import call, mistake
 from cli.forecasting import SETS, first, last, plain, sales
+from loopwise.cli.start import _what_next
 from loopwise.runs import Run
 from loopwise.runtime.load import load
 from loopwise.tasks.registry import read_config
@@ -59,6 +60,11 @@ def test_columns_have_options(priced):
     data = read_config(Run.open(priced[0])).data
     assert (data.id, data.time, data.target) == ("shop", "day", ("sales",))
     assert (data.future, data.static, data.frequency) == (("price",), ("kind",), "D")
+
+
+def test_the_next_command_has_covariates(run, priced):
+    assert "--future FILE" in _what_next(read_config(Run.open(priced[0])), "r")
+    assert "--future" not in _what_next(read_config(Run.open(run)), "r")
 
 
 def test_paths_are_absolute_and_a_run_goes_on(tmp_path, monkeypatch):
@@ -207,7 +213,9 @@ def test_mistakes_in_options(run, data, tmp_path):
         "--level 0.8: must be a percentage from 1 to below 100; did you mean 80?"
     )
     assert "--level 80,high: 'high' is no number" in said("--level", "80,high")
-    assert "--quantiles 10: must be between 0 and 1" in said("--quantiles", "10")
+    assert "--quantiles 10: must be a probability between 0 and 1; did you mean 0.1?" in said(
+        "--quantiles", "10"
+    )
     assert "ends in .png or .svg" in said("--plot", tmp_path / "a.pdf")
     assert "allowed endings are .csv and .parquet" in said("--out", tmp_path / "a.xlsx")
     assert "knows no covariates ahead; leave it out" in said("--future", data)
@@ -222,11 +230,23 @@ def test_mistakes_in_training(data, tmp_path):
 
     assert "no table: give --data" in said()
     assert "none.csv' does not exist" in said("--data", tmp_path / "none.csv")
-    assert "no column 'sales'" in said("--data", data, "--target", "sales")
+    assert said("--data", data, "--target", "sales").startswith(f"{data}: the table has no column")
+    assert "of 200 at least 202 are needed" in said("--data", data, "--horizon", 200)
     assert "data.horizon" in said("--data", data, "--horizon", 0)
-    assert "data.season_length" in said("--data", data, "--season-length", "7,x")
+    assert "--season-length 7,x: must be a whole number" in said(
+        "--data", data, "--season-length", "7,x"
+    )
+    picture = tmp_path / "a.png"
+    picture.write_bytes(b"\x89PNG")
+    assert "a table is CSV in UTF-8, or Parquet" in said("--data", picture)
     assert "data.layout" in said("--data", data, "--layout", "tall")
     assert "did you mean 'data.horizon'?" in said("--data", data, "--set", "data.horizn=3")
+
+
+def test_a_bundle_cannot_be_inspected(run, data, tmp_path):
+    bundle = tmp_path / "b.safetensors"
+    assert call("export", run, bundle).status == 0
+    assert "in the run that it came from" in mistake("inspect", bundle, "--series", data)
 
 
 def test_what_is_not_for_forecasters_names_what_is(run):

@@ -111,7 +111,7 @@ def test_weights_of_another_model_are_refused(tmp_path):
     [
         (
             'task = "dance"\n',
-            r"config\.toml: task 'dance' is unknown; known are lm, forecast, ",
+            r"config\.toml: task 'dance' is unknown; known are lm, forecast, adding",
         ),
         ("colour = 1\n", r"config\.toml: task None is unknown"),
         ("task =", r"config\.toml: cannot be read: "),

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from loopwise.runtime.forecaster import LoadedForecaster
     from loopwise.runtime.forecasts import Forecasts
 
-HEAD = 10
+HEAD = 12
 """Rows of a table that are printed."""
 
 
@@ -86,12 +86,14 @@ def forecast(
     Prints a CSV, a row for each step of each series. A forecast that is longer than the model's
     horizon goes on from sampled paths, and costs as many times as much.
     """
-    from loopwise.codec.series.files import read_table, write_table
+    from loopwise.codec.series.files import write_table
     from loopwise.codec.series.output import forecast_table
+    from loopwise.runtime.forecasts import percentages, probabilities
 
-    levels, probabilities = numbers_of(level, "--level"), numbers_of(quantiles, "--quantiles")
+    levels, chosen = numbers_of(level, "--level"), numbers_of(quantiles, "--quantiles")
     loaded = require_forecaster(model, open_model_before([file], model, "forecast"))
-    _require_sound(levels, probabilities)
+    percentages(levels, "--level ")
+    probabilities(chosen, "--quantiles ")
     require_picture(plot)
     table = read(model, loaded, file, layout, missing)
     steps = loaded.require_steps(horizon)
@@ -106,9 +108,9 @@ def forecast(
         )
     if future is not None and not known:
         raise ConfigError(f"--future {future}: this model knows no covariates ahead; leave it out")
-    ahead = None if future is None else loaded.ahead(table.panel, steps, read_table(future))
+    ahead = None if future is None else _ahead(loaded, table.panel, steps, future)
     found = loaded.forecast(table.panel, steps, ahead, seed)
-    columns = found.columns(loaded.codec, level=levels, quantiles=probabilities, point=point)
+    columns = found.columns(loaded.codec, level=levels, quantiles=chosen, point=point)
     sampled = None
     if paths is not None:
         sampled = loaded.paths(table.panel, paths, steps, ahead, seed)
@@ -122,6 +124,16 @@ def forecast(
     if plot is not None:
         _draw(plot, table.panel, found, steps, levels or [80.0, 95.0], point, sampled)
         print(f"picture: {plot}", file=sys.stderr if out is None else sys.stdout)
+
+
+def _ahead(
+    loaded: "LoadedForecaster", panel: "Panel", steps: int, file: str
+) -> "NDArray[np.float64] | None":
+    from loopwise.codec.series.files import naming, read_table
+
+    frame = read_table(file)
+    with naming(file):
+        return loaded.ahead(panel, steps, frame)
 
 
 def head(table: Any, count: int) -> str:
@@ -178,18 +190,6 @@ def _paths(loaded: "LoadedForecaster", sampled: "NDArray[np.float64]") -> dict[s
         for n, one in enumerate(sampled)
         for target, name in enumerate(loaded.names)
     }
-
-
-def _require_sound(levels: list[float], probabilities: list[float]) -> None:
-    for percent in levels:
-        if not 1 <= percent < 100:
-            hint = f"; did you mean {100 * percent:g}?" if 0 < percent < 1 else ""
-            raise ConfigError(
-                f"--level {percent:g}: must be a percentage from 1 to below 100{hint}"
-            )
-    for p in probabilities:
-        if not 0 < p < 1:
-            raise ConfigError(f"--quantiles {p:g}: must be between 0 and 1")
 
 
 def _cell(value: object) -> str:

@@ -129,5 +129,6 @@ def _what_next(config: "Config", path: str) -> str:
         return f"generate {path}"
     if config.task == "forecast":
         table = "FILE" if config.data.train == "-" else shlex.quote(config.data.train)
-        return f"forecast {path} {table} --level 80,95 --plot forecast.png"
+        ahead = " --future FILE" if config.data.future else ""
+        return f"forecast {path} {table}{ahead} --level 80,95 --plot forecast.png"
     return f"evaluate {path}"

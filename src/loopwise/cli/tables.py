@@ -59,13 +59,15 @@ def read(
     Raises:
         DataError: it cannot be read, or is not like the one of the training.
     """
-    from loopwise.codec.series.files import read_table
+    from loopwise.codec.series.files import naming, read_table
 
     trained = trained_on(path)
     if trained is not None:
         layout, missing = layout or trained.layout, missing or trained.missing
     given: Any = {"layout": layout or "long", "missing": missing or "error"}
-    return model.read(read_table(file), **given)
+    frame = read_table(file)
+    with naming(file):
+        return model.read(frame, **given)
 
 
 def trained_on(path: Path) -> "DataConfig | None":

@@ -174,7 +174,7 @@ def forecast(
         "data.future": names_of(future) or None,
     }
     texts = {key: json.dumps(value, ensure_ascii=False) for key, value in named.items() if value}
-    seasons = None if season_length is None else f"[{season_length}]"
+    seasons = None if season_length is None else _seasons(season_length)
     numbers = {"data.horizon": horizon, "data.season_length": seasons, "train.watch": watch}
     options = _options(settings, {**numbers, **texts})
 
@@ -193,6 +193,17 @@ def forecast(
             "... | loopwise train forecast --resume --data -"
         )
     start.train(resolved)
+
+
+def _seasons(text: str) -> str:
+    """Whole numbers with commas between them, as a list of TOML."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isdecimal() for part in parts):
+        raise ConfigError(
+            f"--season-length {text}: must be a whole number of steps, or several with commas "
+            "between them, as 24,168"
+        )
+    return f"[{', '.join(parts)}]"
 
 
 def _synthetic(name: "Name", about: str) -> None:

@@ -36,8 +36,11 @@ class Source:
         octets = np.frombuffer(self.data, np.uint8)
         return int(np.count_nonzero((octets & 0xC0) != 0x80))  # all but continuation bytes
 
-    def text(self) -> str:
+    def text(self, remedy: str = "convert it, or train with data.unit=bytes") -> str:
         """The data read as UTF-8, unchanged: no byte order mark or line end is altered.
+
+        Args:
+            remedy: what a message advises.
 
         Raises:
             DataError: if the data is not UTF-8; names the source, offset and line of the first
@@ -49,7 +52,7 @@ class Source:
             line = self.data.count(b"\n", 0, error.start) + 1
             raise DataError(
                 f"{self.name}: byte 0x{self.data[error.start]:02x} at offset {error.start} "
-                f"(line {line}) is not UTF-8; convert it, or train with data.unit=bytes"
+                f"(line {line}) is not UTF-8; {remedy}"
             ) from None
 
 

@@ -148,7 +148,7 @@ def draw(drawn: Picture, axis: Axes) -> Axes:
     low, high = min(s[0] for s in everything if len(s)), max(s[-1] for s in everything if len(s))
     axis.set_xlim(low, high)
     if np.asarray(drawn.stamps).dtype.kind == "M":
-        locator = AutoDateLocator(minticks=3, maxticks=6)
+        locator = AutoDateLocator(minticks=3, maxticks=8)
         axis.xaxis.set_major_locator(locator)
         axis.xaxis.set_major_formatter(ConciseDateFormatter(locator))
         axis.xaxis.get_offset_text().set(color=style.MUTED, fontsize=8)

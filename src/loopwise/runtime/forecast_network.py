@@ -127,7 +127,7 @@ def _scale(
     change = xp.sum(xp.abs(of[:, 1:] - of[:, :-1]) * both, axis=2)
     pairs = xp.cumulative_sum(xp.sum(both, axis=2), axis=1)
     change = xp.cumulative_sum(change, axis=1) / _at_least(xp, pairs, 1.0)
-    change = xp.concat([xp.zeros_like(change[:, :1]), change], axis=1)[:, :patches]
+    change = xp.concat([xp.zeros_like(count[:, :1]), change], axis=1)
     if d.scale in ("mean", "none"):
         centre = xp.zeros_like(mean)
         spread = xp.ones_like(mean) if d.scale == "none" else _at_least(xp, mean, FLOOR)
@@ -178,8 +178,8 @@ def _since(xp: Any, scale: _Scale) -> Array:
     """How far a patch's scale has moved and grown since the one before, [B, S, 2 C]."""
     moved = (scale.centre[:, 1:] - scale.centre[:, :-1]) / scale.spread[:, 1:]
     grown = xp.log(scale.spread[:, 1:] / scale.spread[:, :-1])
-    since = xp.concat([moved, grown], axis=-1)
-    return xp.concat([xp.zeros_like(since[:, :1]), since], axis=1)
+    first = xp.zeros_like(scale.centre[:, :1])
+    return xp.concat([xp.concat([first, each], axis=1) for each in (moved, grown)], axis=-1)
 
 
 def _describe(

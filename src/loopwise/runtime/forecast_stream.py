@@ -24,7 +24,7 @@ from loopwise.codec.series.windows import Space, Spaces, Windows, scale, spaces_
 from loopwise.config import nearest
 from loopwise.errors import ConfigError, DataError
 from loopwise.runtime.forecast_network import Raw
-from loopwise.runtime.forecasts import ROWS, Forecasts, by_series
+from loopwise.runtime.forecasts import ROWS, Forecasts, asked_for, by_series
 from loopwise.runtime.stream import DAMAGE, label_of, labelled
 
 if TYPE_CHECKING:
@@ -73,12 +73,9 @@ class Update:
         """The ends of intervals that hold so many percent, [n, h, targets] each.
 
         Raises:
-            ConfigError: no percentage.
+            ConfigError: no percentage from 1 to below 100.
         """
-        if not 0 < level < 100:
-            raise ConfigError(f"level={level:g}: must be a percentage between 0 and 100")
-        tail = (100 - level) / 200
-        both = self.quantiles([tail, 1 - tail])
+        both = self.quantiles([p for _, p in asked_for(level, ())])
         return both[..., 0], both[..., 1]
 
 

@@ -107,8 +107,8 @@ class LoadedForecaster:
         h: int | None = None,
         *,
         future: Any = None,
-        level: Sequence[float] = (),
-        quantiles: Sequence[float] = (),
+        level: Sequence[float] | float = (),
+        quantiles: Sequence[float] | float = (),
         point: str = "median",
         layout: Layout = "long",
         missing: Missing = "error",
@@ -120,8 +120,8 @@ class LoadedForecaster:
             h: steps; None for the horizon. Beyond it forecasts are made from forecasts, and
                 intervals from sample paths.
             future: a table of the covariates known ahead, over the steps forecast.
-            level: intervals that hold so many percent, such as ``[80, 95]``.
-            quantiles: probabilities, such as ``[0.1, 0.9]``.
+            level: intervals that hold so many percent, one or several such as ``[80, 95]``.
+            quantiles: probabilities, one or several such as ``[0.1, 0.9]``.
             point: ``"median"`` or ``"mean"``.
             layout: as in `read`.
             missing: the same.
@@ -146,8 +146,8 @@ class LoadedForecaster:
         h: int | None = None,
         *,
         future: Any = None,
-        level: Sequence[float] = (),
-        quantiles: Sequence[float] = (),
+        level: Sequence[float] | float = (),
+        quantiles: Sequence[float] | float = (),
         point: str = "median",
     ) -> Any:
         """As `predict`, of a table that has been read."""
@@ -296,10 +296,13 @@ class LoadedForecaster:
         """Covariates known ahead from a table, [N, h, F]; None where the model has none.
 
         Raises:
+            ConfigError: a table is given and the model has none.
             DataError: the model needs some and they are not there.
         """
         steps, names = self.require_steps(h), self.codec.schema.future
         if not names:
+            if future is not None:
+                raise ConfigError("future=: this model knows no covariates ahead; leave it out")
             return None
         if future is None:
             raise DataError(
@@ -308,12 +311,17 @@ class LoadedForecaster:
             )
         return future_values(future, panel, self.codec.columns, horizon=steps)
 
-    def require_steps(self, h: int | None) -> int:
+    def require_steps(self, h: Any) -> int:
         """How many steps to forecast; raises ConfigError unless it is a whole number from 1."""
         if h is None:
             return self.horizon
         if not is_integer(h) or h < 1:
-            raise ConfigError(f"h={h!r}: must be a whole number from 1 (steps to forecast)")
+            if isinstance(h, int | float | str):
+                raise ConfigError(f"h={h!r}: must be a whole number from 1 (steps to forecast)")
+            raise ConfigError(
+                f"h: must be a whole number from 1 (steps to forecast), given a "
+                f"{type(h).__name__}; a table of series is given as df="
+            )
         return int(h)
 
     def forecast(

@@ -1,6 +1,7 @@
 """Forecasts of many series as users ask for them: points, quantiles, scores, columns of a table."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,8 +104,8 @@ class Forecasts:
         self,
         codec: SeriesCodec,
         *,
-        level: Sequence[float] = (),
-        quantiles: Sequence[float] = (),
+        level: Sequence[float] | float = (),
+        quantiles: Sequence[float] | float = (),
         point: str = "median",
     ) -> dict[str, Floats]:
         """The columns of a table, [N, h] each, by their names; see `LoadedForecaster.predict`.
@@ -126,23 +127,50 @@ class Forecasts:
         return by_series(np.concatenate(parts), self._per_series)[:, : self.steps]
 
 
-def asked_for(level: Sequence[float], quantiles: Sequence[float]) -> list[tuple[str, float]]:
-    """Ends of columns' names and their probabilities.
-
-    Raises:
-        ConfigError: levels that are no percentages, or quantiles that are no probabilities.
-    """
+def asked_for(
+    level: Sequence[float] | float, quantiles: Sequence[float] | float
+) -> list[tuple[str, float]]:
+    """Ends of columns' names and their probabilities; see `percentages` and `probabilities`."""
     wanted: list[tuple[str, float]] = []
-    for percent in level:
-        if not 0 < percent < 100:
-            raise ConfigError(f"level={percent:g}: must be a percentage between 0 and 100")
+    for percent in percentages(level):
         tail = (100 - percent) / 200
         wanted += [(f"-lo-{percent:g}", tail), (f"-hi-{percent:g}", 1 - tail)]
-    for p in quantiles:
+    return [*wanted, *((f"-q-{p:g}", p) for p in probabilities(quantiles))]
+
+
+def percentages(level: Sequence[float] | float, name: str = "level=") -> list[float]:
+    """Levels of intervals, one or several, from 1 to below 100.
+
+    Raises:
+        ConfigError: others; what they are called is `name`.
+    """
+    found = _numbers(level, name)
+    for percent in found:
+        if not 1 <= percent < 100:
+            hint = f"; did you mean {100 * percent:g}?" if 0 < percent < 1 else ""
+            raise ConfigError(f"{name}{percent:g}: must be a percentage from 1 to below 100{hint}")
+    return found
+
+
+def probabilities(quantiles: Sequence[float] | float, name: str = "quantiles=") -> list[float]:
+    """Probabilities of quantiles, one or several, above 0 and below 1.
+
+    Raises:
+        ConfigError: others; what they are called is `name`.
+    """
+    found = _numbers(quantiles, name)
+    for p in found:
         if not 0 < p < 1:
-            raise ConfigError(f"quantile={p:g}: must be a probability between 0 and 1")
-        wanted.append((f"-q-{p:g}", p))
-    return wanted
+            hint = f"; did you mean {p / 100:g}?" if 1 < p < 100 else ""
+            raise ConfigError(f"{name}{p:g}: must be a probability between 0 and 1{hint}")
+    return found
+
+
+def _numbers(given: Any, name: str) -> list[float]:
+    try:
+        return [float(each) for each in np.atleast_1d(np.asarray(given, np.float64))]
+    except (TypeError, ValueError):
+        raise ConfigError(f"{name}{given!r}: must be a number, or several in a list") from None
 
 
 def forecast_names(codec: SeriesCodec) -> list[str]:

@@ -56,12 +56,12 @@ def lags_of(description: ForecasterDescription, length: int, origins: int) -> La
 def candidates_of(description: ForecasterDescription) -> list[str]:
     """What the values are that a target's base is a mixture of, in their order.
 
-    Of each season, the last values at the target's phase, ``"24: 1 back"`` and so on; and the
+    Of each season, the last values at the target's phase, ``"1 × 24 back"`` and so on; and the
     linear map of the window.
     """
     d = description
     names = [
-        f"{season}: {n + 1} back" if season > 1 else f"{n + 1} back"
+        f"{n + 1} × {season} back" if season > 1 else f"{n + 1} back"
         for season, cycles in zip(d.seasons, d.cycles, strict=True)
         for n in range(cycles)
     ]

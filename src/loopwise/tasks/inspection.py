@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from loopwise.codec.corpus import Source, read_sources
 from loopwise.diagnose.states import Inspection
-from loopwise.errors import ConfigError, DataError, missing_extra
+from loopwise.errors import ConfigError, DataError, RunError, missing_extra
 from loopwise.runs import Run
 from loopwise.runtime.bundle import Bundle, read_bundle
 from loopwise.tasks.registry import read_checkpoint, read_config
@@ -108,6 +108,8 @@ def _series(
     series: str | os.PathLike[str] | None,
     name: str | None,
 ) -> Inspection:
+    if Path(path).is_file():
+        raise RunError(f"{path}: a bundle; a forecaster is inspected in the run that it came from")
     config = read_config(Run.open(path))
     if config.task != "forecast":
         raise ConfigError(f"{path}: the bundle is not of the run's task")
@@ -115,13 +117,15 @@ def _series(
         from loopwise.tasks.forecast.inspection import inspect_series
     except ModuleNotFoundError as error:
         raise missing_extra(error, "loopwise inspect") from error
-    from loopwise.codec.series.files import read_table
+    from loopwise.codec.series.files import naming, read_table
     from loopwise.runtime.forecaster import LoadedForecaster
 
     if series is None:
         config.data.require_files()
     model, file = LoadedForecaster(bundle), config.data.train if series is None else series
-    table = model.read(read_table(file), layout=config.data.layout, missing=config.data.missing)
+    frame = read_table(file)
+    with naming(file):
+        table = model.read(frame, layout=config.data.layout, missing=config.data.missing)
     return inspect_series(config, model, table.panel, name, str(file))
 
 

@@ -25,6 +25,15 @@ def test_its_file_says_the_same(name, tmp_path):
     np.testing.assert_array_equal(panel.first, sample(name).panel().first)
 
 
+@pytest.mark.parametrize("name", SAMPLES)
+def test_its_frames_say_the_same(name):
+    known = sample(name)
+    for frame in (known.to_pandas(), known.to_polars()):
+        panel = panel_from_table(frame)
+        np.testing.assert_array_equal(panel.values, known.panel().values)
+        np.testing.assert_array_equal(panel.stamps(0), known.stamps)
+
+
 def test_they_are_what_they_are_known_for():
     spots = sunspots()
     assert len(spots.values) == 309

@@ -338,12 +338,15 @@ def test_what_is_wrong_is_told_with_its_place(change, message):
         (
             {},
             Columns(target="Y"),
-            "the table has no column 'Y'; it has unique_id, ds, y",
+            "the table has no column 'Y'; it has unique_id, ds, y; the option target names it",
         ),
         (
             {},
             Columns(time="dss"),
-            "the table has no column 'dss'; did you mean 'ds'?; it has unique_id, ds, y",
+            (
+                "the table has no column 'dss'; did you mean 'ds'?; it has unique_id, ds, y; "
+                "the option time names it"
+            ),
         ),
         (
             {},
@@ -380,7 +383,7 @@ def test_columns_that_cannot_be_are_refused():
             {},
             (
                 "str is not a table; allowed are data frames of pandas, polars and others "
-                "that narwhals knows; for a file, give what read_table reads"
+                "that narwhals knows; read a file first, as with pandas.read_csv"
             ),
         ),
         (long().to_pandas()[["ds", "y", "y"]], {}, "two columns of the table are named 'y'"),
@@ -430,7 +433,7 @@ def test_gaps_are_filled_with_a_warning():
     panel, message = warning_of(frame, missing="mask")
     assert message == (
         "series 'a': no row for 2024-01-03, between row 3 (2024-01-02) and row 5 (2024-01-04), "
-        "with frequency D (2 missing stamps); left out of training"
+        "with frequency D (2 missing stamps); taken as unknown"
     )
     np.testing.assert_array_equal(panel.values[:, 0], [0, 2, np.nan, 6, 1, np.nan, 5, 7])
     panel, _ = warning_of(frame, missing="interpolate")

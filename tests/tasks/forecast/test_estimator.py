@@ -81,7 +81,7 @@ def test_it_is_fitted_quietly_and_forecasts_its_series(capsys):
 
 def test_progress_is_shown_on_demand(capsys):
     forecaster(max_steps=1).fit(table(), verbose=True)
-    assert "3 series of 72 to 72 points" in capsys.readouterr().out
+    assert "3 series of 72 points" in capsys.readouterr().out
 
 
 def test_what_it_was_fitted_to_is_as_good_as_a_table(model):
@@ -431,7 +431,12 @@ def test_mistakes_are_told(call, message):
     [
         (lambda m: m.predict(0), "h=0: must be a whole number from 1"),
         (lambda m: m.predict(level=[120]), "level=120: must be a percentage"),
-        (lambda m: m.predict(quantiles=[2]), "quantile=2: must be a probability"),
+        (lambda m: m.predict(level=[0.8]), "level=0.8: .* did you mean 80"),
+        (lambda m: m.predict(level="wide"), "level='wide': must be a number"),
+        (lambda m: m.predict(quantiles=[2]), "quantiles=2: must be .* did you mean 0.02"),
+        (lambda m: m.predict(table(1)), "given a DataFrame; a table of series is given as df="),
+        (lambda m: m.predict(future=table(1)), "knows no covariates ahead; leave it out"),
+        (lambda m: m.plot(level=[0.8]), "level=0.8: .* did you mean 80"),
         (lambda m: m.predict(point="mode"), "point='mode': must be 'median' or 'mean'"),
         (lambda m: m.simulate(0), "n_paths=0: must be a whole number from 1"),
         (lambda m: m.historical_forecasts(h=7), "h=7: must be at most the horizon, 6"),
@@ -494,3 +499,23 @@ def test_a_stream_is_told_covariates():
     with pytest.raises(DataError, match="the model is told the calendar: give first="):
         model.stream(["x"])
     assert len(model.stream(["x"], first="2001-01-01")) == 1
+
+
+@pytest.mark.parametrize(
+    ("output", "wrong", "message"),
+    [
+        ("poisson", -1.0, "'y' is -1; with model.output=poisson it must be a whole number from 0"),
+        ("negative-binomial", 2.5, "series 'b', 2000-05-01: 'y' is 2.5; .* a whole number from 0"),
+        ("bernoulli", 2.0, "'y' is 2; with model.output=bernoulli it must be 0 or 1"),
+    ],
+)
+def test_counts_are_counts(output, wrong, message):
+    counts = table(of=lambda t: t % 2)
+    counts.loc[72 + 4, "y"] = wrong
+    with pytest.raises(DataError, match=message):
+        forecaster(output=output).fit(counts)
+
+
+def test_one_level_needs_no_list(model):
+    assert list(model.predict(1, level=80)) == list(model.predict(1, level=[80]))
+    assert list(model.predict(1, quantiles=0.1)) == list(model.predict(1, quantiles=[0.1]))

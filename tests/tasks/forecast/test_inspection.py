@@ -24,7 +24,7 @@ def inspected(tmp_path, *settings, name=None, **given):
 def test_shares_of_the_mixture_sum_to_one(tmp_path):
     model, panel, found = inspected(tmp_path, name="s1")
     assert found.mixture.names == tuple(candidates_of(model.description))
-    assert found.mixture.names[0] == "6: 1 back"
+    assert found.mixture.names[0] == "1 × 6 back"
     assert found.mixture.names[-1] == "linear map"
     assert found.mixture.shares.shape == (6, len(found.mixture.names))
     assert np.allclose(found.mixture.shares.sum(1), 1, atol=1e-5)
@@ -41,8 +41,8 @@ def test_what_is_before_the_series_has_no_share(tmp_path):
     short = panel.head(8)  # one whole season and no second
     shares = model.mixture(short)[0, :, 0]
     names = candidates_of(model.description)
-    assert np.all(shares[:, names.index("6: 3 back")] == 0)
-    assert np.any(shares[:, names.index("6: 1 back")] > 0)
+    assert np.all(shares[:, names.index("3 × 6 back")] == 0)
+    assert np.any(shares[:, names.index("1 × 6 back")] > 0)
 
 
 def test_a_linear_decoder_mixes_nothing(tmp_path):

@@ -19,6 +19,8 @@ VARIANTS = {
     "gru": {"cell": "gru", "num_layers": 2, "residual": True},
     "dilated": {"num_layers": 2, "dilations": (1, 3), "patch": 4, "cell": "rnn"},
     "points": {"patch": 1, "window": 20},
+    "one patch": {"window": 12, "patch": 12},
+    "one point": {"window": 1, "patch": 1},
     "seasonal": {"scale": "seasonal"},
     "smoothing": {"scale": "smoothing"},
     "no scale": {"scale": "none"},

@@ -122,6 +122,18 @@ def test_members_train_as_each_would_alone_and_are_averaged(tmp_path):
     assert np.isfinite(together).all()
 
 
+def test_the_mean_of_members_is_reported_and_their_sum_is_minimised():
+    task = ForecastTask(config(members=3), panel_of(waves()))
+    task.model.eval()
+    batch = task.batches.next()
+    told = task.loss(task.model, batch, None)
+    raws = task.model(batch.windows, 1, batch.chosen)
+    each = zip(raws, batch.targets, batch.scale, strict=True)
+    alone = torch.stack([task.losses(*one).mean() for one in each])
+    torch.testing.assert_close(told.loss, alone.mean())
+    torch.testing.assert_close(told.loss + told.penalty, alone.sum())
+
+
 def test_what_the_last_validation_saw_calibrates(tmp_path):
     fit(config(), tmp_path / "run")
     found = load(tmp_path / "run")

@@ -74,6 +74,14 @@ class Columns:
         """The target columns."""
         return tuple(self.target)
 
+    def option(self, name: str) -> str | None:
+        """What a column of this name is for, as the attributes are called; None for nothing."""
+        for option in ("id", "time", "target", "static", "past", "future", "weight"):
+            given = getattr(self, option)
+            if name == given or (not isinstance(given, str) and name in (given or ())):
+                return option
+        return None
+
 
 def open_frame(table: Any) -> "nw.DataFrame[Any]":
     """A table of any kind as narwhals sees it; indexes of pandas become columns.
@@ -91,7 +99,9 @@ def open_frame(table: Any) -> "nw.DataFrame[Any]":
     try:
         frame: Any = nw.from_native(_without_index(table))
     except TypeError:
-        hint = "; for a file, give what read_table reads" if isinstance(table, str | Path) else ""
+        hint = (
+            "; read a file first, as with pandas.read_csv" if isinstance(table, str | Path) else ""
+        )
         raise DataError(
             f"{type(table).__name__} is not a table; allowed are data frames of pandas, polars "
             f"and others that narwhals knows{hint}"
@@ -122,13 +132,17 @@ def _without_index(table: Any) -> Any:
     return table
 
 
-def require_columns(frame: "nw.DataFrame[Any]", names: Iterable[str]) -> None:
-    """Refuse a table that lacks one of these columns; the message has the nearest name."""
+def require_columns(frame: "nw.DataFrame[Any]", names: Iterable[str], columns: Columns) -> None:
+    """Refuse a table that lacks one of these columns.
+
+    The message has the nearest name, and which option names the column.
+    """
     for name in names:
         if name not in frame.columns:
             shown = ", ".join(frame.columns[:_SHOWN]) + (", ..." * (len(frame.columns) > _SHOWN))
             raise DataError(
-                f"the table has no column {name!r}{nearest(name, frame.columns)}; it has {shown}"
+                f"the table has no column {name!r}{nearest(name, frame.columns)}; it has {shown}; "
+                f"the option {columns.option(name)} names it"
             )
 
 

@@ -5,6 +5,8 @@ import io
 import os
 import re
 import sys
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,16 @@ if TYPE_CHECKING:
 _PARQUET = b"PAR1"
 _SEPARATORS = ",;\t"
 _SNIFFED = 100  # rows that rule out most columns that are no numbers
+
+
+@contextmanager
+def naming(path: str | os.PathLike[str]) -> Generator[None]:
+    """Put the name of a file before what is wrong with the table in it."""
+    try:
+        yield
+    except DataError as error:
+        name = "standard input" if os.fspath(path) == "-" else os.fspath(path)
+        raise DataError(f"{name}: {error}") from None
 
 
 def read_table(path: str | os.PathLike[str]) -> "nw.DataFrame[Any]":
@@ -64,7 +76,7 @@ def read_table(path: str | os.PathLike[str]) -> "nw.DataFrame[Any]":
 def _read_csv(source: Source) -> "pl.DataFrame":
     import polars as pl
 
-    source.text()  # refuses what is no UTF-8
+    source.text("a table is CSV in UTF-8, or Parquet")
     data = source.data.removeprefix(b"\xef\xbb\xbf")
     header = data.partition(b"\n")[0].decode()
     separator = max(_SEPARATORS, key=header.count)

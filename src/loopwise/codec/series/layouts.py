@@ -111,7 +111,7 @@ def encode_strings(texts: "pl.Series") -> tuple[tuple[str, ...], Integers]:
 
 def _long(frame: "nw.DataFrame[Any]", columns: Columns) -> Points:
     names = (*columns.targets, *columns.past, *columns.future)
-    require_columns(frame, (columns.time, *names))
+    require_columns(frame, (columns.time, *names), columns)
     ids, codes = series_of(frame, columns)
     stamps, zone = times(frame[columns.time])
 
@@ -130,7 +130,7 @@ def _long(frame: "nw.DataFrame[Any]", columns: Columns) -> Points:
 
 
 def _wide(frame: "nw.DataFrame[Any]", columns: Columns) -> Points:
-    require_columns(frame, [columns.time])
+    require_columns(frame, [columns.time], columns)
     ids = tuple(name for name in frame.columns if name != columns.time)
     if not ids:
         raise DataError(f"the table has no column beside {columns.time!r}; each is a series")
@@ -176,7 +176,7 @@ def _rows(frame: "nw.DataFrame[Any]", columns: Columns) -> Points:
     """A series in each row, as in the files of the M4 competition: its id, then its values."""
     named = columns.id if columns.id in frame.columns else frame.columns[0]
     if named != columns.id and not is_text(frame[named]):
-        require_columns(frame, [columns.id])
+        require_columns(frame, [columns.id], columns)
     names = [name for name in frame.columns if name != named]
     if not names:
         raise DataError(f"the table has no column beside {named!r}; they hold the values in order")

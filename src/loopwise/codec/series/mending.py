@@ -111,7 +111,7 @@ def without_gaps(
     return numbers, offsets, rows
 
 
-_DONE = {"interpolate": "interpolated", "mask": "left out of training"}
+_DONE = {"interpolate": "interpolated", "mask": "taken as unknown"}
 
 
 def without_missing(

@@ -39,7 +39,8 @@ def read_statics(
         DataError: a column is not there, a value differs within a series, is missing, or is no
             finite number; a weight is not above 0.
     """
-    require_columns(frame, columns.static)
+    weight = () if columns.weight is None else (columns.weight,)
+    require_columns(frame, (*columns.static, *weight), columns)
     known = dict(zip(like.categories, like.category_values, strict=True)) if like else {}
     found_numbers: dict[str, Floats] = {}
     found_codes: dict[str, Integers] = {}
@@ -104,7 +105,6 @@ def _weights(
 ) -> Floats | None:
     if name is None:
         return None
-    require_columns(frame, [name])
     weights = _number(frame[name], ids, codes, allow_missing=False)
     if (weights <= 0).any():
         i = int(np.argmax(weights <= 0))

@@ -237,7 +237,7 @@ def future_values(
         return np.empty((len(panel), horizon, 0))
     columns = columns or Columns()
     table = open_frame(frame)
-    require_columns(table, (columns.time, *panel.future_names))
+    require_columns(table, (columns.time, *panel.future_names), columns)
     stamps = _stamps_like(table, columns, panel)
     wanted = panel.stamps_after(horizon)
     series = _series_like(table, columns, panel)

@@ -32,6 +32,7 @@ from loopwise.runtime.forecast_evaluation import evaluate, rolling_origins
 from loopwise.runtime.forecast_stream import ForecastStream
 from loopwise.runtime.forecast_windows import places_from, windows_table
 from loopwise.runtime.forecaster import LoadedForecaster, Table
+from loopwise.runtime.forecasts import asked_for, percentages
 from loopwise.tasks.forecast.backtest import Known, ahead_of, measures_table
 from loopwise.tasks.forecast.config import ForecastConfig
 from loopwise.tasks.forecast.plan import columns_of
@@ -143,8 +144,8 @@ class Forecaster:
         df: Any = None,
         future: Any = None,
         *,
-        level: Sequence[float] = (),
-        quantiles: Sequence[float] = (),
+        level: Sequence[float] | float = (),
+        quantiles: Sequence[float] | float = (),
         point: str = "median",
     ) -> Any:
         """Forecast what follows each series.
@@ -154,8 +155,8 @@ class Forecaster:
             df: the series up to now, which need not have been trained on; None for those that it
                 was fitted to.
             future: a table of the covariates known ahead, over the steps forecast.
-            level: intervals that hold so many percent, such as ``[80, 95]``.
-            quantiles: probabilities, such as ``[0.1, 0.9]``.
+            level: intervals that hold so many percent, one or several such as ``[80, 95]``.
+            quantiles: probabilities, one or several such as ``[0.1, 0.9]``.
             point: ``"median"`` or ``"mean"``.
 
         Returns:
@@ -219,8 +220,8 @@ class Forecaster:
         *,
         refit: bool | Literal["warm"] = False,
         df: Any = None,
-        level: Sequence[float] = (),
-        quantiles: Sequence[float] = (),
+        level: Sequence[float] | float = (),
+        quantiles: Sequence[float] | float = (),
         point: str = "median",
         verbose: bool = False,
     ) -> Any:
@@ -285,8 +286,8 @@ class Forecaster:
         h: int = 1,
         *,
         df: Any = None,
-        level: Sequence[float] = (),
-        quantiles: Sequence[float] = (),
+        level: Sequence[float] | float = (),
+        quantiles: Sequence[float] | float = (),
         point: str = "median",
     ) -> Any:
         """What the fitted model would have said along the series' history, without training anew.
@@ -370,7 +371,7 @@ class Forecaster:
         df: Any = None,
         future: Any = None,
         *,
-        level: Sequence[float] = (80, 95),
+        level: Sequence[float] | float = (80, 95),
         series: Sequence[str | int] = (),
         history: int | None = None,
         n_paths: int = 0,
@@ -403,14 +404,14 @@ class Forecaster:
         shown = panel.select(np.arange(min(len(panel), SHOWN)))
         ahead = model.ahead(shown, h, future)
         forecasts = model.forecast(shown, h, ahead)
-        tails = [(100 - percent) / 200 for percent in level]
-        ends = [p for tail in tails for p in (tail, 1 - tail)]
+        levels = percentages(level)
+        ends = [p for _, p in asked_for(levels, ())]
         paths = model.paths(shown, n_paths, forecasts.steps, ahead, 0) if n_paths else None
         drawn = pictures(
             shown,
             shown.lengths[:, None],
             forecasts.point()[:, None],
-            level,
+            levels,
             forecasts.quantiles(ends)[:, None] if ends else None,
             history=history,
             paths=paths,

@@ -97,8 +97,9 @@ class ForecastTask:
         """The series and the network in a line each."""
         d, panel = self.description, self.panel
         seasons = ", ".join(map(str, d.seasons)) if d.seasons != (1,) else "none"
+        lengths = dict.fromkeys((int(panel.lengths.min()), int(panel.lengths.max())))
         return (
-            f"{len(panel):,} series of {int(panel.lengths.min())} to {int(panel.lengths.max())} "
+            f"{len(panel):,} series of {' to '.join(map(str, lengths))} "
             f"points, frequency {panel.frequency}, seasons {seasons}; {self.judge}\n"
             f"reads {d.window} points in patches of {d.patch}\n"
             f"{summarise(self.config.model, self.model)}"
@@ -126,8 +127,10 @@ class ForecastTask:
             whole = torch.where(there, losses, 0.0) * weight[:, None, None, None]
             total = total + whole.sum()
             count += int(there.sum())
-        # of one member: so that several train as each would alone
-        return StepLoss(total * len(raws) / max(count, 1), max(count // len(raws), 1))
+        mean, members = total / max(count, 1), len(raws)
+        # the sum of the members' means is what is minimised: so several train as each would alone
+        others = mean * (members - 1) if members > 1 else None
+        return StepLoss(mean, max(count // members, 1), penalty=others)
 
     def losses(self, raw: Raw, targets: Tensor, scale: Tensor) -> Tensor:
         """The loss of each target [B, K, h, C]; see `loopwise.tasks.forecast.losses`."""

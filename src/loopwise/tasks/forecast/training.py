@@ -8,6 +8,7 @@ import torch
 
 from loopwise.codec.series.codec import SeriesCodec
 from loopwise.codec.series.panel import Panel
+from loopwise.codec.series.stamps import stamp_text
 from loopwise.codec.series.table import panel_from_table
 from loopwise.errors import ConfigError, DataError
 from loopwise.runtime.bundle import Bundle
@@ -41,12 +42,32 @@ def train(
 
     def make(world: World) -> ForecastTask:
         task = make_task(config, world, panel)
-        _require_held_out(task)
         if init is not None:
             begin_with(task, init)
         return task
 
     return launch(config, make, out, **options)
+
+
+def _require_counts(config: ForecastConfig, panel: Panel) -> None:
+    """Refuse values that the output knows no chance of."""
+    output = config.model.made_output
+    if not output.counts:
+        return
+    values, most = panel.values, 1.0 if output.name == "bernoulli" else np.inf
+    wrong = (values < 0) | (values > most)
+    if config.data.missing != "interpolate":  # which puts fractions between whole numbers
+        wrong |= np.isfinite(values) & (values != np.floor(values))
+    if not wrong.any():
+        return
+    place, target = (int(found[0]) for found in np.nonzero(wrong))
+    i = int(np.searchsorted(panel.offsets, place, side="right")) - 1
+    stamp = stamp_text(panel.frequency.at(panel.first[i], place - panel.offsets[i]))
+    allowed = "0 or 1" if output.name == "bernoulli" else "a whole number from 0"
+    raise DataError(
+        f"series {panel.ids[i]!r}, {stamp}: {panel.targets[target]!r} is "
+        f"{values[place, target]:g}; with model.output={output.name} it must be {allowed}"
+    )
 
 
 def _require_held_out(task: ForecastTask) -> None:
@@ -99,29 +120,28 @@ def _list(values: tuple[Any, ...]) -> str:
     return ", ".join(map(str, values)) or "none"
 
 
-def read_panel(data: DataConfig, frame: Any = None) -> Panel:
-    """The series that options describe.
+def read_panel(data: DataConfig) -> Panel:
+    """The series of the file that options name.
 
     Args:
-        data: columns, layout, frequency, what to do about what is missing.
-        frame: a data frame; None for the file that they name.
+        data: the file, columns, layout, frequency, what to do about what is missing.
 
     Raises:
         DataError: as `loopwise.codec.series.table.panel_from_table`.
     """
-    if frame is None:
-        from loopwise.codec.series.files import read_table
+    from loopwise.codec.series.files import naming, read_table
 
-        if not data.train:
-            raise DataError("no table: give --data, a CSV or Parquet file or - for standard input")
-        frame = read_table(data.train)
-    return panel_from_table(
-        frame,
-        columns_of(data),
-        frequency=data.frequency or None,
-        missing=data.missing,
-        layout=data.layout,
-    )
+    if not data.train:
+        raise DataError("no table: give --data, a CSV or Parquet file or - for standard input")
+    frame = read_table(data.train)
+    with naming(data.train):
+        return panel_from_table(
+            frame,
+            columns_of(data),
+            frequency=data.frequency or None,
+            missing=data.missing,
+            layout=data.layout,
+        )
 
 
 def make_task(config: ForecastConfig, world: World, panel: Panel | None = None) -> ForecastTask:
@@ -135,4 +155,8 @@ def make_task(config: ForecastConfig, world: World, panel: Panel | None = None) 
     Raises:
         DataError: the table cannot be read, or there is too little in it.
     """
-    return ForecastTask(config, read_panel(config.data) if panel is None else panel, world)
+    panel = read_panel(config.data) if panel is None else panel
+    _require_counts(config, panel)
+    task = ForecastTask(config, panel, world)
+    _require_held_out(task)
+    return task

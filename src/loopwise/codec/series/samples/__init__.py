@@ -12,6 +12,7 @@ import os
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +21,12 @@ from loopwise.codec.series.frequency import Frequency
 from loopwise.codec.series.panel import Panel
 from loopwise.codec.series.stamps import Stamps
 from loopwise.config import nearest
-from loopwise.errors import ConfigError, DataError
+from loopwise.errors import ConfigError, DataError, missing_extra
 from loopwise.files import write_atomically
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,8 +37,8 @@ class Sample:
         name: how commands call it.
         description: what it is, in one line.
         frequency: the step between stamps.
-        stamps: datetime64[us] [T].
-        values: float64 [T], none missing.
+        stamps: datetime64[us], [T].
+        values: float64, [T], none missing.
         csv: the same as a file: a header ``ds,y``, then a line for each point.
     """
 
@@ -49,6 +54,24 @@ class Sample:
         return Panel.from_arrays(
             [self.values], ids=[self.name], first=self.stamps[0], frequency=self.frequency
         )
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """The series as a data frame of pandas, which must be installed: ``ds`` and ``y``."""
+        import pandas as pd
+
+        return pd.DataFrame({"ds": self.stamps, "y": self.values})
+
+    def to_polars(self) -> "pl.DataFrame":
+        """The series as a data frame of polars: ``ds`` and ``y``.
+
+        Raises:
+            MissingExtraError: polars is not installed.
+        """
+        try:
+            import polars as pl
+        except ModuleNotFoundError as error:
+            raise missing_extra(error, "Sample.to_polars") from error
+        return pl.DataFrame({"ds": self.stamps, "y": self.values})
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Write the series as a CSV file, over what is there.
