@@ -171,6 +171,10 @@ def as_strings(column: "nw.Series[Any]") -> "pl.Series":
     native = column.to_native()
     if isinstance(native, pl.Series) and native.dtype == pl.String:
         return native
+    if column.implementation.is_pandas() and column.dtype == nw.String:
+        codes, different = native.factorize()  # a Python string for each value, not for each row
+        texts = pl.Series(column.name, [*map(str, different), None], dtype=pl.String)
+        return texts.gather(np.where(codes < 0, len(different), codes))
     entries = [None if is_nothing(each) else str(each) for each in column.to_list()]
     return pl.Series(column.name, entries, dtype=pl.String)
 
