@@ -104,9 +104,7 @@ def _encode_integers(values: Integers) -> tuple[tuple[int, ...], Integers]:
 
 def encode_strings(texts: "pl.Series") -> tuple[tuple[str, ...], Integers]:
     """As `encode`, of strings of which none is missing."""
-    runs = (
-        texts.rle_id().to_numpy().astype(np.int64)
-    )  # rows of a series mostly adjoin
+    runs = texts.rle_id().to_numpy().astype(np.int64)  # rows of a series mostly adjoin
     heads = texts.gather(np.flatnonzero(np.diff(runs, prepend=-1)))
     different = heads.unique(maintain_order=True)
     codes = heads.replace_strict(different, np.arange(len(different)))
