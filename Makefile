@@ -56,9 +56,10 @@ format: $(VENV)/.installed  ## mend what ruff can mend
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(VENV)/.installed-bench  ## time layers and streams against torch, onnxruntime and OpenVINO
+bench: $(VENV)/.installed-bench  ## time layers, streams and forecasters against other libraries
 	@$(BIN)/python benchmarks/layers.py $(ARGS)
 	@$(BIN)/python benchmarks/streaming.py $(ARGS)
+	@$(BIN)/python benchmarks/forecasting.py $(ARGS)
 
 docs: $(VENV)/.installed-docs  ## build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -214,7 +214,7 @@ def _decode(
     values, known = _gather(xp, d, x, windows.known, lags)  # [B, K, h, C, L + N]
     centre, spread = scale.centre[:, -origins:], scale.spread[:, -origins:]
     values = (values - centre[:, :, None, :, None]) / spread[:, :, None, :, None] * known
-    hidden = values @ tensors["targets.weight"].T
+    hidden = _each(xp, values, tensors["targets.weight"])
     once = context @ tensors["context.weight"].T + tensors["context.bias"]
     about = scale.statistics[:, -origins:] @ tensors["statistics.weight"].T
     steps = _only(tensors["steps.weight"], chosen) @ tensors["steps_to_hidden.weight"].T
@@ -226,8 +226,7 @@ def _decode(
         hidden = hidden + ahead
     if d.channels > 1:
         hidden = hidden + tensors["channels.weight"]
-    hidden = read.gelu(hidden)
-    out = hidden @ tensors["head.weight"].T + tensors["head.bias"]
+    out = _each(xp, read.gelu(hidden), tensors["head.weight"]) + tensors["head.bias"]
     if not d.candidates:
         return out
     mixed, there = values[..., : d.lags], known[..., : d.lags]
@@ -389,6 +388,17 @@ def _shift(xp: Any, d: ForecasterDescription, raw: Array, base: Array) -> Array:
 def _moves(d: ForecasterDescription) -> np.ndarray[Any, Any]:
     """1 for outputs that are locations, else 0."""
     return np.isin(np.arange(d.output.size), d.output.locations).astype(np.float32)
+
+
+def _each(xp: Any, x: Array, weight: Array) -> Array:
+    """``x @ weight.T`` of targets [B, K, h, C, ...].
+
+    NumPy makes a product of each window so, not of each target. One of all would be fast too, but
+    the threads that it wakes then keep the engine's from the cores.
+    """
+    batch, origins, steps, channels, size = x.shape
+    rows = xp.reshape(x, (batch, origins * steps * channels, size)) @ weight.T
+    return xp.reshape(rows, (batch, origins, steps, channels, weight.shape[0]))
 
 
 def _only(table: Array, chosen: Index | None) -> Array:

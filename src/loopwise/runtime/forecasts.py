@@ -14,7 +14,7 @@ from loopwise.errors import ConfigError
 
 Floats = NDArray[np.float64]
 
-ROWS = 512
+ROWS = 256
 """Windows that go through the network at once."""
 
 

@@ -104,9 +104,11 @@ def _encode_integers(values: Integers) -> tuple[tuple[int, ...], Integers]:
 
 def encode_strings(texts: "pl.Series") -> tuple[tuple[str, ...], Integers]:
     """As `encode`, of strings of which none is missing."""
-    different = texts.unique(maintain_order=True)
-    codes = texts.replace_strict(different, np.arange(len(different)))
-    return tuple(different.to_list()), codes.to_numpy().astype(np.int64)
+    runs = texts.rle_id().to_numpy().astype(np.int64)  # rows of a series mostly adjoin
+    heads = texts.gather(np.flatnonzero(np.diff(runs, prepend=-1)))
+    different = heads.unique(maintain_order=True)
+    codes = heads.replace_strict(different, np.arange(len(different)))
+    return tuple(different.to_list()), codes.to_numpy().astype(np.int64)[runs]
 
 
 def _long(frame: "nw.DataFrame[Any]", columns: Columns) -> Points:
