@@ -23,7 +23,7 @@ from loopwise.codec.series.panel import Panel
 from loopwise.codec.series.table import panel_from_table
 from loopwise.runtime.forecaster import LoadedForecaster
 from loopwise.tasks.forecast.config import ForecastConfig
-from loopwise.tasks.forecast.training import make_task
+from loopwise.tasks.forecast.training import make_task, read_panel
 from loopwise.train.launch import launch
 
 
@@ -88,13 +88,10 @@ HOURS = 96
 
 
 def ett(horizon: int, settings: list[str]) -> None:
-    frame = read_table(data("ett/ETTh1.csv"))
     columns = ["HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT"]
     names = ["data.time=date", f"data.target={columns}", f"data.horizon={horizon}"]
-    config = ForecastConfig.load(None, names)
-    from loopwise.tasks.forecast.training import read_panel
-
-    panel = read_panel(config.data, frame.to_native()).head(14400)
+    file = f"data.train={data('ett/ETTh1.csv')}"
+    panel = read_panel(ForecastConfig.load(None, [*names, file]).data).head(14400)
     found, seconds = fit(panel.head(11520), [*names, "data.valid=2880", *settings])
     values = panel.values
     deviation = values[:8640].std(0)

@@ -37,7 +37,7 @@ from loopwise.runtime.forecast_stream import ForecastStream
 from loopwise.runtime.forecaster import LoadedForecaster
 from loopwise.tasks.forecast.config import ForecastConfig
 from loopwise.tasks.forecast.task import ForecastTask
-from loopwise.tasks.forecast.training import make_task, read_panel
+from loopwise.tasks.forecast.training import make_task
 from loopwise.train.launch import launch
 from loopwise.train.processes import World
 
@@ -159,7 +159,7 @@ def fit(table: pd.DataFrame, config: ForecastConfig) -> tuple[LoadedForecaster, 
     began: list[float] = []
 
     def make(world: World) -> ForecastTask:
-        task = make_task(config, world, read_panel(config.data, table))
+        task = make_task(config, world, panel_from_table(table))
         draw = task.batches.next
 
         def clocked() -> Any:

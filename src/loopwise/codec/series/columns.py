@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -182,11 +182,13 @@ def as_strings(column: "nw.Series[Any]") -> "pl.Series":
 
     if column.dtype == nw.Categorical or column.dtype == nw.Enum:
         column = column.cast(nw.String)
-    native: Any = column.to_native()
+    native = column.to_native()
     if isinstance(native, pl.Series) and native.dtype == pl.String:
         return native
     if column.implementation.is_pandas() and column.dtype == nw.String:
-        codes, different = native.factorize()  # a Python string for each value, not for each row
+        codes, different = cast(
+            Any, native
+        ).factorize()  # a Python string for each value, not for each row
         texts = pl.Series(column.name, [*map(str, different), None], dtype=pl.String)
         return texts.gather(np.where(codes < 0, len(different), codes))
     entries = [None if is_nothing(each) else str(each) for each in column.to_list()]
