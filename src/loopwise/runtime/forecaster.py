@@ -347,14 +347,15 @@ class LoadedForecaster:
         drawn = self._draw(panel.tail(width), first, spaces, rng, n_paths)[
             :, : min(h, self.horizon)
         ]
-        found = [drawn]
-        done = drawn.shape[1]
-        if done < h:
-            many = panel.tail(width).select(np.tile(np.arange(len(panel)), n_paths))
-            spaces = spaces.of(np.tile(np.arange(len(spaces.log)), n_paths))
-            told = np.empty((len(many), h, 0))
-            if ahead is not None:
-                told = _padded(np.tile(ahead, (n_paths, 1, 1)), h)
+        shape = (n_paths, len(panel), h, drawn.shape[-1])
+        done, found = drawn.shape[1], [drawn]
+        if done == h:
+            return drawn.reshape(shape)
+        many = panel.tail(width).select(np.tile(np.arange(len(panel)), n_paths))
+        spaces = spaces.of(np.tile(np.arange(len(spaces.log)), n_paths))
+        told = np.empty((len(many), h, 0))
+        if ahead is not None:
+            told = _padded(np.tile(ahead, (n_paths, 1, 1)), h)
         while done < h:
             known = told[:, done - drawn.shape[1] : done]
             many = many.followed_by(drawn, known).tail(width)
@@ -363,8 +364,7 @@ class LoadedForecaster:
             drawn = self._draw(many, given, spaces, rng, 1)[:, :steps]
             found.append(drawn)
             done += steps
-        paths = np.concatenate(found, axis=1)
-        return paths.reshape(n_paths, len(panel), h, -1)
+        return np.concatenate(found, axis=1).reshape(shape)
 
     def _draw(
         self,
