@@ -259,3 +259,24 @@ def test_mistakes_in_making_a_stream_are_told(model):
         model.stream(["a"], adaptive=80, rate=0)
     with pytest.raises(ConfigError, match="level=0: must be a percentage"):
         model.stream(["a"]).update(1.0).interval(0)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("model.scale=level", "model.patch=1"),
+        ("model.scale=seasonal", "model.patch=4"),
+        ("model.scale=smoothing", "model.patch=3"),
+        ("model.num_layers=2", "model.dilations=[1, 2]"),
+    ],
+    ids=["level", "seasonal", "smoothing", "dilated"],
+)
+def test_every_kind_of_network_streams_at_every_point(settings, tmp_path):
+    panel = waves(2, 90, seed=3)
+    model = forecaster(tmp_path, panel, *settings)
+    series = np.stack([panel.series(i)[:, 0] for i in range(2)])
+    series[0, 17:20] = np.nan
+    stream = model.stream(list(panel.ids))
+    for t in range(30):
+        found = stream.update(series[:, t])
+        assert_as_whole(model, stream, list(series[:, : t + 1]), found)

@@ -392,22 +392,29 @@ class LoadedForecaster:
         width = self.description.window
         whole = prepare(panel, self.codec, 0)
         spaces = Spaces(whole.log, whole.spread, whole.size)
+        first = None if ahead is None else ahead[:, : self.horizon]
+        # all paths of a series begin with the same forecast
+        drawn = self._draw(panel.tail(width), first, spaces, rng, n_paths)[
+            :, : min(h, self.horizon)
+        ]
+        shape = (n_paths, len(panel), h, drawn.shape[-1])
+        done, found = drawn.shape[1], [drawn]
+        if done == h:
+            return drawn.reshape(shape)
         many = panel.tail(width).select(np.tile(np.arange(len(panel)), n_paths))
         spaces = spaces.of(np.tile(np.arange(len(spaces.log)), n_paths))
-        told = None if ahead is None else np.tile(ahead, (n_paths, 1, 1))
-        found: list[Floats] = []
-        done = 0
+        told = np.empty((len(many), h, 0))
+        if ahead is not None:
+            told = _padded(np.tile(ahead, (n_paths, 1, 1)), h)
         while done < h:
+            known = told[:, done - drawn.shape[1] : done]
+            many = many.followed_by(drawn, known).tail(width)
             steps = min(self.horizon, h - done)
-            given = None if told is None else self._beyond(told[:, done : done + self.horizon])
-            drawn = self._draw(many, given, spaces, rng)[:, :steps]
+            given = None if ahead is None else told[:, done : done + steps]
+            drawn = self._draw(many, given, spaces, rng, 1)[:, :steps]
             found.append(drawn)
             done += steps
-            if done < h:
-                known = np.empty((len(many), steps, 0)) if given is None else given[:, :steps]
-                many = many.followed_by(drawn, known).tail(width)
-        paths = np.concatenate(found, axis=1)
-        return paths.reshape(n_paths, len(panel), h, -1)
+        return np.concatenate(found, axis=1).reshape(shape)
 
     def _draw(
         self,
@@ -415,17 +422,19 @@ class LoadedForecaster:
         ahead: Floats | None,
         spaces: Spaces,
         rng: np.random.Generator,
+        n: int,
     ) -> Floats:
-        """One path of each series over the horizon, [N, h, targets]."""
+        """Paths of each series over the horizon, [n * N, h, targets]."""
         prepared = prepare(panel, self.codec, self.horizon, self._beyond(ahead), spaces=spaces)
         rows = np.arange(len(prepared.known_as))
         parts: list[Floats] = []
         for forecast in self._chunks(prepared, rows, prepared.lengths):
             if self.calibration is None:
-                parts.append(forecast.sample(rng, 1)[0])
+                parts.append(forecast.sample(rng, n))
             else:
-                parts.append(self.calibration.paths(forecast, rng, 1)[0])
-        return by_series(np.concatenate(parts), prepared.per_series)
+                parts.append(self.calibration.paths(forecast, rng, n))
+        drawn = np.concatenate(parts, axis=1)  # [n, R, C, h]
+        return by_series(drawn.reshape(-1, *drawn.shape[2:]), prepared.per_series)
 
     def _direct(self, panel: Panel, ahead: Floats | None) -> Iterator[Forecast]:
         """Forecasts after the end of each row, some rows at a time."""
