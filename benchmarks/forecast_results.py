@@ -83,11 +83,8 @@ def m4(settings: list[str]) -> None:
     print(f"training: {seconds:.0f} s")
 
 
-HOURS = 96
-"""Hours after which intervals are put right again, by the ten horizons before."""
-
-
 def ett(horizon: int, settings: list[str]) -> None:
+    """Intervals are put right again after each horizon, by the ten horizons before."""
     columns = ["HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT"]
     names = ["data.time=date", f"data.target={columns}", f"data.horizon={horizon}"]
     file = f"data.train={data('ett/ETTh1.csv')}"
@@ -98,8 +95,8 @@ def ett(horizon: int, settings: list[str]) -> None:
     square, absolute, count = 0.0, 0.0, 0
     covered: dict[str, list[np.ndarray]] = {"of training": [], "recalibrated": []}
     last = 14400 - horizon
-    for begin in range(11520, last + 1, HOURS):
-        ends = np.arange(begin, min(begin + HOURS, last + 1))
+    for begin in range(11520, last + 1, horizon):
+        ends = np.arange(begin, min(begin + horizon, last + 1))
         forecasts = found.forecast_at(panel, ends[None])
         actual = values[ends[:, None] + np.arange(horizon)]
         off = (forecasts.point("mean") - actual) / deviation

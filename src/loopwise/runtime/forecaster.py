@@ -518,7 +518,16 @@ def _as_it_is(x: Any) -> Any:
 
 
 def _gelu(x: Any) -> Any:
-    return 0.5 * x * (1 + np.tanh(0.7978845608 * x * (1 + 0.044715 * x * x)))
+    out = x * x  # in place from here: as large as all targets' hidden units
+    out *= 0.044715
+    out += 1
+    out *= x
+    out *= 0.7978845608
+    np.tanh(out, out=out)
+    out += 1
+    out *= x
+    out *= 0.5
+    return out
 
 
 def _output(description: OutputDescription) -> Output:
