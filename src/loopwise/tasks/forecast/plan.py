@@ -8,10 +8,10 @@ from loopwise.runtime.description import ForecasterDescription, OutputDescriptio
 from loopwise.tasks.forecast.config import DataConfig, ForecastConfig
 from loopwise.tasks.layers.modules import describe_layers
 
-LEAST = 14
-"""Points of a window, at least."""
-SHORT, LONG = 7, 2
-"""Shortest and longest seasons in it, at least."""
+LEAST, LONG = 14, 2
+"""Points and longest seasons of a window, at least."""
+SHORT, SHARE = 14, 4
+"""Shortest seasons in it, where the longest series is so many times as long."""
 
 
 def make_codec(config: ForecastConfig, panel: Panel) -> SeriesCodec:
@@ -100,10 +100,10 @@ def held_out(config: ForecastConfig, length: int) -> int:
 def _window(config: ForecastConfig, panel: Panel, seasons: list[int], patch: int) -> int:
     if config.model.window:
         return -(-config.model.window // patch) * patch
-    shortest, longest_season = min(seasons, default=1), max(seasons, default=1)
-    wanted = max(LEAST, SHORT * shortest, LONG * longest_season)
-    wanted = wanted if seasons else max(wanted, config.data.horizon)
     longest = int(panel.lengths.max(initial=1))
+    roomy = min(SHORT * min(seasons, default=1), longest // SHARE)
+    wanted = max(LEAST, roomy, LONG * max(seasons, default=1))
+    wanted = wanted if seasons else max(wanted, config.data.horizon)
     return -(-min(wanted, max(longest - config.data.horizon, 1)) // patch) * patch
 
 
