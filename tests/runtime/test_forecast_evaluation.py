@@ -21,6 +21,7 @@ from loopwise.runtime.forecast_evaluation import (
     rolling_origins,
     standardised,
 )
+from loopwise.runtime.forecast_windows import places_after
 from loopwise.runtime.load import load
 from runtime.forecasters import forecaster, waves
 
@@ -274,3 +275,19 @@ def test_recent_errors_need_room(panel, model):
             model.recalibrated(panel, points)
     with pytest.raises(DataError, match="has 10 points: 12 are needed to see how far off"):
         model.recalibrated(panel.tail(10))
+
+
+@pytest.mark.parametrize("rows", [1, 7, 3000, 10_000])
+def test_places_spread_over_the_last_part_of_each_row(rows):
+    lengths = np.full(rows, 900)
+    begin = np.full(rows, 700)
+    lengths[0], begin[0] = (900, 700) if rows == 1 else (705, 700)  # no room for 6 points
+    series, ends = places_after(begin, lengths, 6)
+    assert (ends >= 700).all()
+    assert (ends <= 894).all()
+    assert len(ends) <= 2048
+    if rows == 1:
+        assert ends.tolist() == list(range(700, 895))
+    else:
+        assert 0 not in series
+        assert len(np.unique(series)) == (6 if rows == 7 else -(-(rows - 1) // (rows // 2048 + 1)))

@@ -15,7 +15,7 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 WINDOWS = 2048
-"""Held-out windows that are looked at, at most; or one of each series if there are more."""
+"""Held-out windows that are looked at, at most."""
 CUTOFF = "cutoff"
 """The column of the last stamp that a forecast has seen."""
 
@@ -113,14 +113,15 @@ def places_after(begin: Integers, lengths: Integers, h: int) -> tuple[Integers, 
         h: points after a place.
 
     Returns:
-        rows [B] and how many points come before each place [B]: at most 2048, or one of each row.
-        None where no row has any.
+        rows [B] and how many points come before each place [B], at most 2048: of more rows every
+        n-th lends one. None where no row has any.
     """
     last = lengths - h
     usable = np.flatnonzero((begin < lengths) & (last >= begin))
     if not len(usable):
         return usable, usable
-    most = max(WINDOWS // len(usable), 1)
+    usable = usable[:: -(-len(usable) // WINDOWS)]
+    most = WINDOWS // len(usable)
     rows: list[Integers] = []
     ends: list[Integers] = []
     for row in usable:
