@@ -298,3 +298,15 @@ def test_mistakes_in_inspect(run, data, tmp_path):
     said = mistake("inspect", run, "--text", "abc")
     assert "it takes --series and --id, but no --text" in said
     assert "does not exist" in mistake("inspect", run, "--series", tmp_path / "none.csv")
+
+
+def test_intervals_by_recent_errors(run, data):
+    """Equal forecasts with other intervals; too few points are a mistake."""
+    of_training, recent = (
+        pl.read_csv(call("forecast", run, data, "--level", 80, *more).out.encode())
+        for more in ((), ("--recalibrate", 30))
+    )
+    assert of_training["loopwise"].to_list() == recent["loopwise"].to_list()
+    assert of_training["loopwise-lo-80"].to_list() != recent["loopwise-lo-80"].to_list()
+    told = mistake("forecast", run, data, "--recalibrate", 3)
+    assert "--recalibrate 3: must be at least the horizon, 7" in told

@@ -98,6 +98,10 @@ def forecast(
     table = read(model, loaded, file, layout, missing)
     steps = loaded.require_steps(horizon)
     if recalibrate is not None:
+        if recalibrate < loaded.horizon:
+            raise ConfigError(
+                f"--recalibrate {recalibrate}: must be at least the horizon, {loaded.horizon}"
+            )
         loaded = loaded.recalibrated(table.panel, recalibrate)
     known = loaded.codec.schema.future
     if known and future is None:
