@@ -56,13 +56,20 @@ model.output=point
 train.batch_size=128
 """
 OURS = {"same work": SAME_WORK.split(), "same sizes": SAME_SIZES.split(), "defaults": list[str]()}
+THEIR_SIZES = {
+    "input_size": 144,
+    "encoder_n_layers": 2,
+    "encoder_hidden_size": 128,
+    "decoder_hidden_size": 128,
+}
 THEIRS: dict[str, dict[str, Any]] = {
-    "same work": {"input_size": 3 * HORIZON, "decoder_layers": 1, "scaler_type": "standard"},
-    "same sizes": {},
+    "same work": {**THEIR_SIZES, "decoder_layers": 1, "scaler_type": "standard"},
+    "same sizes": THEIR_SIZES,
     "defaults": {},
 }
-"""Their defaults are windows of three horizons, 128 a step, two layers of 128 units, the mean
-absolute error, a decoder with a hidden layer of 128, and scaling by median and deviation from it.
+"""Their defaults are windows of three horizons, 128 a step, two layers of 128 units (LSTM) or 200
+(GRU), the mean absolute error, a decoder with a hidden layer of 128, and scaling by the median and
+the deviation from it.
 """
 THEIR_WINDOWS = 128
 COUNTS = (1, 100, 1_000, 10_000)
