@@ -84,7 +84,7 @@ def m4(settings: list[str]) -> None:
 
 
 def ett(horizon: int, settings: list[str]) -> None:
-    """Intervals are put right again after each horizon, by the ten horizons before."""
+    """Intervals are put right again after each horizon, by the five horizons before."""
     columns = ["HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT"]
     names = ["data.time=date", f"data.target={columns}", f"data.horizon={horizon}"]
     file = f"data.train={data('ett/ETTh1.csv')}"

@@ -255,7 +255,7 @@ class LoadedForecaster:
 
         Args:
             panel: the series up to now.
-            points: the last so many of each series, at least the horizon; None for ten horizons.
+            points: the last so many of each series, at least the horizon; None for five horizons.
                 A series lends no more than half of its points.
 
         Returns:
@@ -266,7 +266,7 @@ class LoadedForecaster:
             DataError: no series is long enough.
         """
         h = self.horizon
-        points = 10 * h if points is None else points
+        points = 5 * h if points is None else points
         if not is_integer(points) or points < h:
             raise ConfigError(f"points={points!r}: must be a whole number from the horizon, {h}")
         lengths = panel.lengths

@@ -197,7 +197,7 @@ class Forecaster:
         Args:
             df: series that have gone on since the training. They are what `predict` without a
                 table forecasts from then on.
-            points: the last so many of each series, at least the horizon; None for ten horizons.
+            points: the last so many of each series, at least the horizon; None for five horizons.
 
         Returns:
             itself.
