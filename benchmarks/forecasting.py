@@ -215,8 +215,8 @@ def streaming(model: LoadedForecaster, table: pd.DataFrame, seconds: float) -> d
     return row
 
 
-def push(stream: ForecastStream, y: np.ndarray) -> None:
-    stream.update(y).median  # noqa: B018 - that is what costs
+def push(stream: ForecastStream, y: np.ndarray) -> np.ndarray:
+    return stream.update(y).median
 
 
 if __name__ == "__main__":
