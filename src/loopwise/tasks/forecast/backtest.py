@@ -1,5 +1,6 @@
-"""What the estimator keeps of its series, and how measures become tables."""
+"""What the estimator reads and keeps of its series, and how measures become tables."""
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,11 @@ from numpy.typing import NDArray
 
 from loopwise.codec.series.output import TableKind
 from loopwise.codec.series.panel import Panel
+from loopwise.codec.series.table import panel_from_table
+from loopwise.errors import DataError, DataWarning
 from loopwise.runtime.forecast_evaluation import Evaluation
+from loopwise.tasks.forecast.config import ForecastConfig
+from loopwise.tasks.forecast.plan import columns_of
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -27,6 +32,51 @@ class Known:
     panel: Panel
     raw: Panel
     kind: TableKind
+
+
+def read_known(df: Any, config: ForecastConfig) -> Known:
+    """The series of a data frame, to learn from."""
+    data = config.data
+
+    def read(missing: Any) -> Panel:
+        return panel_from_table(
+            df, columns_of(data), frequency=data.frequency or None, missing=missing,
+            layout=data.layout,
+        )  # fmt: skip
+
+    panel = read(data.missing)
+    kind = TableKind.of(df, columns_of(data), data.layout)
+    return Known(panel, _as_they_came(panel, data.missing, read), kind)
+
+
+def _as_they_came(panel: Panel, missing: str, read: Any) -> Panel:
+    """Without what was interpolated, which would tell a forecast of what comes after it."""
+    if missing != "interpolate":
+        return panel
+    with warnings.catch_warnings():  # it has been told
+        warnings.simplefilter("ignore", DataWarning)
+        return read("mask")
+
+
+def long_enough(panel: Panel, ends: Integers) -> Integers:
+    """Which series have two points or more before their first window, of ends [N, K]."""
+    chosen = np.flatnonzero(ends[:, 0] >= 2)
+    left = len(panel) - len(chosen)
+    if not len(chosen):
+        longest = int(panel.lengths.max(initial=0))
+        raise DataError(
+            f"the longest series has {longest} points; these windows need at least "
+            f"{2 + longest - int(ends[:, 0].max(initial=0))}: take fewer windows or steps"
+        )
+    if left:
+        short = np.setdiff1d(np.arange(len(panel)), chosen)
+        warnings.warn(
+            f"{left} of {len(panel)} series are left out, too short for the first window; the "
+            f"first of them is {panel.ids[int(short[0])]!r}",
+            DataWarning,
+            stacklevel=3,
+        )
+    return chosen
 
 
 def ahead_of(panel: Panel, ends: Integers, h: int) -> Floats | None:

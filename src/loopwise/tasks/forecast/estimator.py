@@ -4,8 +4,7 @@ import dataclasses
 import math
 import os
 import tempfile
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -15,27 +14,29 @@ from rich.console import Console
 
 from loopwise.codec.numbers import is_integer
 from loopwise.codec.series.mending import filled
-from loopwise.codec.series.output import TableKind
 from loopwise.codec.series.panel import Panel
-from loopwise.codec.series.table import panel_from_table
 from loopwise.errors import (
     ConfigError,
     DataError,
-    DataWarning,
     RunError,
     TrainingError,
     missing_extra,
 )
-from loopwise.runs import Run
 from loopwise.runtime.bundle import Bundle, read_bundle, write_bundle
 from loopwise.runtime.forecast_evaluation import evaluate, rolling_origins
 from loopwise.runtime.forecast_stream import ForecastStream
 from loopwise.runtime.forecast_windows import places_from, windows_table
 from loopwise.runtime.forecaster import LoadedForecaster, Table
 from loopwise.runtime.forecasts import asked_for, percentages
-from loopwise.tasks.forecast.backtest import Known, ahead_of, measures_table
+from loopwise.tasks.forecast.backtest import (
+    Known,
+    ahead_of,
+    long_enough,
+    measures_table,
+    read_known,
+)
 from loopwise.tasks.forecast.config import ForecastConfig
-from loopwise.tasks.forecast.plan import columns_of
+from loopwise.tasks.forecast.settings import changed, config_in, config_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
     from loopwise.train.loop import FitResult
 
 Floats = NDArray[np.float64]
-
-_UNSAID = ("train",)
 
 
 class Forecaster:
@@ -80,7 +79,7 @@ class Forecaster:
         self._params: dict[str, Any] = {
             "horizon": horizon, "season_length": season_length, "config": config, **settings,
         }  # fmt: skip
-        self.config = _config_of(self._params)
+        self.config = config_of(self._params)
         self.result: FitResult | None = None
         self._fitted: LoadedForecaster | None = None
         self._known: Known | None = None
@@ -129,7 +128,7 @@ class Forecaster:
             name = "resume" if resume else "overwrite"
             raise ConfigError(f"{name}=True: needs out=, the directory of the run")
         init = self.fitted.bundle if warm_start else None
-        known = self._read(df)
+        known = read_known(df, self.config)
         with tempfile.TemporaryDirectory() as scratch:
             run = Path(scratch) / "run" if out is None else Path(out)
             fitted, result = self._train(
@@ -259,7 +258,7 @@ class Forecaster:
         known = self._series(df)
         steps = self.config.data.horizon if h is None else h
         ends = rolling_origins(known.raw, steps, windows, step)
-        chosen = _long_enough(known.raw, ends)
+        chosen = long_enough(known.raw, ends)
         panel, ends = known.raw.select(chosen), ends[chosen]
         model: LoadedForecaster | None = None
         parts: list[dict[str, Floats]] = []
@@ -483,7 +482,7 @@ class Forecaster:
         if bundle.task != "forecaster":
             raise ConfigError(f"{path}: the bundle is a {bundle.task}, not a forecaster")
         model = LoadedForecaster(bundle)
-        found = cls(**_changed(_config_in(Path(path), model)))
+        found = cls(**changed(config_in(Path(path), model)))
         found._fitted = model
         return found
 
@@ -509,7 +508,7 @@ class Forecaster:
             ConfigError: an option is not allowed; all then stay as they were.
         """
         together = {**self._params, **params}
-        self.config = _config_of(together)
+        self.config = config_of(together)
         self._params = together
         return self
 
@@ -521,23 +520,10 @@ class Forecaster:
         given = {name: value for name, value in self._params.items() if value is not None}
         return f"Forecaster({', '.join(f'{name}={value!r}' for name, value in given.items())})"
 
-    def _read(self, df: Any) -> Known:
-        """The series to learn from."""
-        data = self.config.data
-
-        def read(missing: Any) -> Panel:
-            return panel_from_table(
-                df, columns_of(data), frequency=data.frequency or None, missing=missing,
-                layout=data.layout,
-            )  # fmt: skip
-
-        panel = read(data.missing)
-        return Known(panel, _as_they_came(panel, data.missing, read), _kind(df, self.config))
-
     def _series(self, df: Any) -> Known:
         """The series of a table, or those that it was fitted to."""
         if df is not None:
-            return self._read(df)
+            return read_known(df, self.config)
         if self._known is None:
             raise RunError("this Forecaster has no series of its own: give them as df=")
         return self._known
@@ -585,93 +571,6 @@ class Forecaster:
                 "loss: there is no model to keep"
             )
         return LoadedForecaster(read_bundle(run)), result
-
-
-def _config_of(params: Mapping[str, Any]) -> ForecastConfig:
-    given = {name: value for name, value in params.items() if value is not None}
-    config = given.pop("config", None)
-    if config is not None:
-        if given:
-            raise ConfigError(f"Forecaster: give config= or {min(given)}=, not both")
-        if not isinstance(config, ForecastConfig):
-            raise ConfigError(f"Forecaster: config= must be a ForecastConfig, not {config!r}")
-        return config
-    if "train" in given:
-        raise ConfigError("Forecaster: train= is no option; give a table to fit")
-    return ForecastConfig.from_settings("Forecaster", _UNSAID, **given)
-
-
-def _config_in(path: Path, model: LoadedForecaster) -> ForecastConfig:
-    """The options beside a bundle or in it; else those that can be told from the model."""
-    if path.is_dir():
-        return ForecastConfig.load(Run.open(path).config_path)
-    options = model.info.get("config")
-    if isinstance(options, dict):
-        return ForecastConfig.parse(options, where=str(path))
-    d, columns = model.description, model.codec.columns
-    return ForecastConfig.from_settings(
-        str(path),
-        _UNSAID,
-        horizon=d.horizon,
-        season_length=d.seasons,
-        window=d.window,
-        patch=d.patch,
-        hidden_size=d.layers[0].hidden_size,
-        num_layers=len(d.layers),
-        cell=d.layers[0].cell,
-        members=d.members,
-        id=columns.id,
-        time=columns.time,
-        target=columns.targets,
-        static=tuple(columns.static),
-        past=tuple(columns.past),
-        future=tuple(columns.future),
-        weight=columns.weight or "",
-    )
-
-
-def _changed(config: ForecastConfig) -> dict[str, Any]:
-    """The settings that are not as they are by default."""
-    usual = ForecastConfig()
-    return {
-        name: value
-        for table in ("data", "model", "train")
-        for name, value in dict(getattr(config, table)).items()
-        if name not in _UNSAID and value != getattr(getattr(usual, table), name)
-    }
-
-
-def _kind(df: Any, config: ForecastConfig) -> TableKind:
-    return TableKind.of(df, columns_of(config.data), config.data.layout)
-
-
-def _as_they_came(panel: Panel, missing: str, read: Any) -> Panel:
-    """Without what was interpolated, which would tell a forecast of what comes after it."""
-    if missing != "interpolate":
-        return panel
-    with warnings.catch_warnings():  # it has been told
-        warnings.simplefilter("ignore", DataWarning)
-        return read("mask")
-
-
-def _long_enough(panel: Panel, ends: NDArray[np.int64]) -> NDArray[np.int64]:
-    chosen = np.flatnonzero(ends[:, 0] >= 2)
-    left = len(panel) - len(chosen)
-    if not len(chosen):
-        longest = int(panel.lengths.max(initial=0))
-        raise DataError(
-            f"the longest series has {longest} points; these windows need at least "
-            f"{2 + longest - int(ends[:, 0].max(initial=0))}: take fewer windows or steps"
-        )
-    if left:
-        short = np.setdiff1d(np.arange(len(panel)), chosen)
-        warnings.warn(
-            f"{left} of {len(panel)} series are left out, too short for the first window; the "
-            f"first of them is {panel.ids[int(short[0])]!r}",
-            DataWarning,
-            stacklevel=3,
-        )
-    return chosen
 
 
 def _place_of(panel: Panel, name: str | int) -> int:
