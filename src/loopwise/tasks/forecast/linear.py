@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from loopwise.codec.series.windows import Prepared, cut, following
@@ -20,7 +21,9 @@ def fit_linear(
     """Fit the map that all rows share.
 
     In each window's scale (its last patch about 0, its standard deviation 1), where targets are
-    known: least squares plus `ridge` times the squared weights, over the mean of the windows.
+    known: least squares, over the mean of the windows, plus `ridge` times the squared difference
+    of the weights from those of a seasonal profile. A window counts by its standard deviation, so
+    that quiet ones, which what follows may lie many deviations away from, do not rule.
 
     Returns:
         [h, W].
@@ -28,7 +31,7 @@ def fit_linear(
     rng = np.random.default_rng([seed, 2])
     gram = np.zeros((d.window, d.window))
     cross = np.zeros((d.window, d.horizon))
-    count = 0
+    total = 0.0
     for _ in range(WINDOWS // AT_ONCE):
         rows, ends = stream.places(rng, AT_ONCE, d.window)
         windows, space = cut(prepared, rows, ends, d.window, d.horizon, d.patch)
@@ -43,10 +46,29 @@ def fit_linear(
         inputs = (x / spread * known).transpose(0, 2, 1).reshape(-1, d.window)
         outputs = (targets / spread).transpose(0, 2, 1).reshape(-1, d.horizon)
         whole = np.isfinite(outputs).all(1)
-        inputs, outputs = inputs[whole], outputs[whole]
-        gram += inputs.T @ inputs
-        cross += inputs.T @ outputs
-        count += len(inputs)
-    count = max(count, 1)
-    solved = np.linalg.solve(gram / count + ridge * np.eye(d.window), cross / count)
+        inputs, outputs, counts = inputs[whole], outputs[whole], spread.ravel()[whole]
+        weighted = inputs.T * counts
+        gram += weighted @ inputs
+        cross += weighted @ outputs
+        total += counts.sum()
+    total = total or 1.0
+    toward = ridge * seasonal_profile(d.window, d.horizon, d.season)
+    solved = np.linalg.solve(gram / total + ridge * np.eye(d.window), cross / total + toward)
     return torch.from_numpy(np.ascontiguousarray(solved.T, np.float32))
+
+
+def seasonal_profile(window: int, horizon: int, season: int) -> NDArray[np.float64]:
+    """The map that forecasts, for each phase, how far its mean is from that of all.
+
+    Over the whole cycles in a window; 0 where there is no season, or no whole cycle.
+
+    Returns:
+        [W, h].
+    """
+    cycles = window // season
+    weights = np.zeros((window, horizon))
+    steps = np.arange(horizon)
+    for back in range(1, cycles + 1):
+        weights[window - back * season + steps % season, steps] = 1 / cycles
+    weights[window - cycles * season :] -= 1 / max(cycles * season, 1)
+    return weights
