@@ -20,7 +20,7 @@ from loopwise.codec.series.conformal import Adaptive
 from loopwise.codec.series.forecast import Forecast
 from loopwise.codec.series.panel import Panel
 from loopwise.codec.series.stamps import stamp_array
-from loopwise.codec.series.windows import Space, Spaces, Windows, scale, spaces_of, sums
+from loopwise.codec.series.windows import Space, Spaces, Windows, mean_in, scale, spaces_of, sums
 from loopwise.config import nearest
 from loopwise.errors import ConfigError, DataError
 from loopwise.runtime.forecast_network import Raw
@@ -335,6 +335,7 @@ class ForecastStream:
                 scaled,
                 known,
                 spaces.size,
+                mean_in(space, spaces.mean[:, None]),
                 self._repeated(state["past"][index]),
                 self._repeated(np.concatenate([state["ahead"][index], after], axis=1)),
                 self._repeated(self._static[at]),

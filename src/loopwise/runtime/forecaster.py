@@ -391,7 +391,7 @@ class LoadedForecaster:
         rng = np.random.default_rng(seed)
         width = self.description.window
         whole = prepare(panel, self.codec, 0)
-        spaces = Spaces(whole.log, whole.spread, whole.size)
+        spaces = whole.spaces
         first = None if ahead is None else ahead[:, : self.horizon]
         # all paths of a series begin with the same forecast
         drawn = self._draw(panel.tail(width), first, spaces, rng, n_paths)[

@@ -36,6 +36,8 @@ class Windows(NamedTuple):
     size: Any
     """[B, C], how large the standard deviation of the series is, as a logarithm: that of
     logarithms as it is, else its share of the mean's size"""
+    mean: Any
+    """[B, K, C], of all points of the series up to each of the K origins, in the window's space"""
     past: Any
     """[B, L, covariates known up to now]"""
     future: Any
@@ -88,10 +90,12 @@ class Spaces(NamedTuple):
     """[..., C], their standard deviation, then"""
     size: Array
     """[..., C], see `Windows`"""
+    mean: Floats
+    """[..., C], of their points, of the logarithms where these are taken"""
 
     def of(self, which: Integers | slice) -> "Spaces":
         """Those of some rows."""
-        return Spaces(self.log[which], self.spread[which], self.size[which])
+        return Spaces(self.log[which], self.spread[which], self.size[which], self.mean[which])
 
 
 @dataclass(frozen=True)
@@ -101,9 +105,8 @@ class Prepared:
     Attributes:
         offsets: where each series of the panel begins, and the end, [N + 1].
         values: [total, C of the panel].
-        log: which rows are forecast by their logarithms, [R, C of the network].
-        spread: their standard deviations, then, [R, C of the network].
-        size: see `Windows`, [R, C of the network].
+        spaces: of the rows, [R, C of the network].
+        mean: of each series' values, or logarithms, up to each point, [total, C of the panel].
         past: [total, P].
         future: covariates known ahead of all series, each with `beyond` points more than it has,
             [total + N * beyond, F].
@@ -117,9 +120,8 @@ class Prepared:
 
     offsets: Integers
     values: Floats
-    log: NDArray[np.bool_]
-    spread: Floats
-    size: Array
+    spaces: Spaces
+    mean: Floats
     past: Array
     future: Array
     beyond: int
@@ -152,12 +154,14 @@ def prepare(
         ahead: of these points the table's own covariates known ahead, [N, `beyond`, F]; None
             where the codec has none, or nothing is forecast beyond the end.
         until: how many points of each series may decide its space, [N]; None for all.
-        spaces: of the rows, if they are known already.
+        spaces: of the rows, if they are known already; then their mean is that of all points.
     """
     lengths = panel.lengths
     if spaces is None:
         spaces = _spaces(panel, codec, lengths if until is None else np.minimum(until, lengths))
-    log, spread, size = spaces
+        mean = _running_mean(panel, spaces.log.reshape(len(panel), -1))
+    else:
+        mean = np.repeat(spaces.mean.reshape(len(panel), -1), lengths, axis=0)
     future = np.empty((len(panel.values) + len(panel) * beyond, codec.ahead), np.float32)
     if codec.ahead:
         inside = np.ones(len(future), bool)
@@ -174,9 +178,8 @@ def prepare(
     return Prepared(
         panel.offsets,
         panel.values,
-        log,
-        spread,
-        size,
+        spaces,
+        mean,
         codec.past(panel.past),
         future,
         beyond,
@@ -196,6 +199,7 @@ def cut(
     horizon: int,
     patch: int,
     spaces: Spaces | None = None,
+    origins: int = 1,
 ) -> tuple[Windows, Space]:
     """Cut windows.
 
@@ -207,21 +211,29 @@ def cut(
         horizon: h.
         patch: the mean of so many last points is the centre of a window's space.
         spaces: of each window, [B, C]; None for those of the rows.
+        origins: K, the ends of the last K patches.
     """
     series, channel = rows // prepared.per_series, rows % prepared.per_series
     begin = prepared.offsets[series]
     places = ends[:, None] + np.arange(-length, 0)
     there = places >= 0
     index = begin[:, None] + np.where(there, places, 0)
-    values = _values(prepared, index, channel)
+    values = _of_rows(prepared, prepared.values, index, channel)
     values = np.where(there[..., None], values, np.nan)
-    spaces = spaces or Spaces(prepared.log[rows], prepared.spread[rows], prepared.size[rows])
+    if spaces is None:
+        last = ends[:, None] - patch * np.arange(origins - 1, -1, -1)
+        last = begin[:, None] + np.maximum(last - 1, 0)
+        mean = _of_rows(prepared, prepared.mean, last, channel)
+        spaces = prepared.spaces.of(rows)
+    else:
+        mean = spaces.mean[:, None]
     scaled, known, space = scale(values, spaces, patch, shifts=prepared.shifts)
     return (
         Windows(
             scaled,
             known,
             spaces.size,
+            mean_in(space, mean),
             np.where(there[..., None], prepared.past[index], np.float32(0)),
             _ahead(prepared, series, ends, length, horizon),
             prepared.static[series],
@@ -256,6 +268,12 @@ def scale(
     return scaled.astype(np.float32), known.astype(np.float32), space
 
 
+def mean_in(space: Space, mean: Floats) -> Array:
+    """The means of series [B, K, C], of logarithms where these are taken, in windows' spaces."""
+    space = space.over(1)
+    return ((mean - space.centre) / space.spread).astype(np.float32)
+
+
 def following(prepared: Prepared, rows: Integers, ends: Integers, horizon: int) -> Floats:
     """The values that follow so many first ones, [B, ..., h, C]; NaN where there are none.
 
@@ -271,15 +289,15 @@ def following(prepared: Prepared, rows: Integers, ends: Integers, horizon: int) 
     lengths = prepared.lengths[rows].reshape(*shape, 1)
     there = (places >= 0) & (places < lengths)
     index = prepared.offsets[series].reshape(*shape, 1) + np.where(there, places, 0)
-    return np.where(there[..., None], _values(prepared, index, channel), np.nan)
+    return np.where(there[..., None], _of_rows(prepared, prepared.values, index, channel), np.nan)
 
 
-def _values(prepared: Prepared, index: Integers, channel: Integers) -> Floats:
-    """Values at places [B, ...] in the panel, [B, ..., C]."""
+def _of_rows(prepared: Prepared, table: Floats, index: Integers, channel: Integers) -> Floats:
+    """What stands at places [B, ...] of a table like the panel's values, [B, ..., C]."""
     if prepared.per_series == 1:
-        return prepared.values[index]
+        return table[index]
     shape = (-1,) + (1,) * (index.ndim - 1)
-    return prepared.values[index, channel.reshape(shape)][..., None]
+    return table[index, channel.reshape(shape)][..., None]
 
 
 def _ahead(
@@ -313,13 +331,28 @@ def _spaces(panel: Panel, codec: SeriesCodec, lengths: Integers) -> Spaces:
     positive = sums(panel, (known & (values <= 0)).astype(float)) == 0
     count = np.maximum(sums(panel, known.astype(float)), 1)
     log = positive & (codec.space == "log")
-    each = np.repeat(log, panel.lengths, axis=0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        taken = np.where(each, np.log(np.where(known & each, values, 1.0)), values)
-    filled = np.where(known, taken, 0.0)
+    filled = _taken(panel, log, known)
     mean = sums(panel, filled) / count
     off = np.where(known, filled - np.repeat(mean, panel.lengths, axis=0), 0.0)
     return spaces_of(codec, log, mean, sums(panel, off * off) / count)
+
+
+def _taken(panel: Panel, log: NDArray[np.bool_], known: NDArray[np.bool_]) -> Floats:
+    """Known values, of the series [N, targets] that say so their logarithms; 0 elsewhere."""
+    each = known & np.repeat(log, panel.lengths, axis=0)
+    taken = np.where(each, np.log(np.where(each, panel.values, 1.0)), panel.values)
+    return np.where(known, taken, 0.0)
+
+
+def _running_mean(panel: Panel, log: NDArray[np.bool_]) -> Floats:
+    """The mean of each series' values, or logarithms, up to each point; see `Prepared.mean`."""
+    lengths = panel.lengths
+    known = np.isfinite(panel.values) & ~(np.repeat(log, lengths, axis=0) & (panel.values <= 0))
+    off, about, unit = _in_units(panel, _taken(panel, log, known), known)
+    series = np.repeat(np.arange(len(panel)), lengths)
+    ends = np.arange(1, len(off) + 1) - panel.offsets[series]
+    count = np.maximum(_before(panel, known.astype(float), series, ends), 1)
+    return _before(panel, off, series, ends) / count * unit[series] + about[series]
 
 
 def spaces_at(panel: Panel, codec: SeriesCodec, series: Integers, ends: Integers) -> Spaces:
@@ -343,18 +376,28 @@ def spaces_at(panel: Panel, codec: SeriesCodec, series: Integers, ends: Integers
     for logs in (True, False):
         there = known & (values > 0) if logs else known
         taken = np.log(np.where(there, values, 1.0)) if logs else np.where(known, values, 0.0)
-        # in units of the whole series, so that sums lose no digits; they cancel out
-        points = np.maximum(sums(panel, there.astype(float)), 1)
-        about = sums(panel, np.where(there, taken, 0.0)) / points
-        off = np.where(there, taken - np.repeat(about, panel.lengths, axis=0), 0.0)
-        unit = np.sqrt(sums(panel, off * off) / points)
-        unit = np.where(unit > 0, unit, 1.0)
-        off = off / np.repeat(unit, panel.lengths, axis=0)
+        off, about, unit = _in_units(panel, taken, there)
         mean = _before(panel, off, series, ends) / count
         variance = np.maximum(_before(panel, off * off, series, ends) / count - mean * mean, 0.0)
         found.append((mean * unit[series] + about[series], variance * unit[series] ** 2))
     mean, variance = (np.where(log, *both) for both in zip(*found, strict=True))
     return spaces_of(codec, log, mean, variance)
+
+
+def _in_units(
+    panel: Panel, values: Floats, known: NDArray[np.bool_]
+) -> tuple[Floats, Floats, Floats]:
+    """Values less the mean of their series, in units of its deviation: so sums lose no digits.
+
+    Returns:
+        the values, 0 where they are not known, and of each series the mean and the unit.
+    """
+    count = np.maximum(sums(panel, known.astype(float)), 1)
+    about = sums(panel, np.where(known, values, 0.0)) / count
+    off = np.where(known, values - np.repeat(about, panel.lengths, axis=0), 0.0)
+    unit = np.sqrt(sums(panel, off * off) / count)
+    unit = np.where(unit > 0, unit, 1.0)
+    return off / np.repeat(unit, panel.lengths, axis=0), about, unit
 
 
 def spaces_of(codec: SeriesCodec, log: NDArray[np.bool_], mean: Floats, variance: Floats) -> Spaces:
@@ -374,7 +417,10 @@ def spaces_of(codec: SeriesCodec, log: NDArray[np.bool_], mean: Floats, variance
     whole = np.where(whole > 0, whole, 1.0)
     size = np.log(spread / whole) if codec.shifts else np.zeros_like(mean)
     shape = (len(mean) * codec.rows_per_series, codec.channels)
-    return Spaces(log.reshape(shape), spread.reshape(shape), size.reshape(shape).astype(np.float32))
+    size = size.astype(np.float32)
+    return Spaces(
+        log.reshape(shape), spread.reshape(shape), size.reshape(shape), mean.reshape(shape)
+    )
 
 
 def _spread(codec: SeriesCodec, log: NDArray[np.bool_], mean: Floats, variance: Floats) -> Floats:

@@ -183,7 +183,7 @@ def take(
 ) -> tuple[Windows, Space, Tensor]:
     """Windows of NumPy, their space, and the targets [B, K, h, C] after their origins in it."""
     d = description
-    windows, space = cut(prepared, rows, ends, length, d.horizon, d.patch)
+    windows, space = cut(prepared, rows, ends, length, d.horizon, d.patch, origins=origins)
     places = ends[:, None] - d.patch * np.arange(origins - 1, -1, -1)
     found = following(prepared, rows, places, d.horizon)
     if until is not None:

@@ -1,4 +1,4 @@
-"""The linear map from a window to what follows it, by ridge regression in closed form."""
+"""The linear map from a window and the mean so far to what follows: ridge regression."""
 
 import numpy as np
 import torch
@@ -18,19 +18,21 @@ AT_ONCE = 2_000
 def fit_linear(
     prepared: Prepared, stream: WindowStream, d: ForecasterDescription, ridge: float, seed: int
 ) -> Tensor:
-    """Fit the map that all rows share.
+    """Fit the map that all rows share, in closed form.
 
     In each window's scale (its last patch about 0, its standard deviation 1), where targets are
     known: least squares, over the mean of the windows, plus `ridge` times the squared difference
     of the weights from those of a seasonal profile. A window counts by its standard deviation, so
-    that quiet ones, which what follows may lie many deviations away from, do not rule.
+    that quiet ones, which what follows may lie many deviations away from, do not rule. The mean of
+    the series so far is one more input; the penalty takes it for that of W points.
 
     Returns:
-        [h, W].
+        [h, W + 1].
     """
+    size = d.window + 1
     rng = np.random.default_rng([seed, 2])
-    gram = np.zeros((d.window, d.window))
-    cross = np.zeros((d.window, d.horizon))
+    gram = np.zeros((size, size))
+    cross = np.zeros((size, d.horizon))
     total = 0.0
     for _ in range(WINDOWS // AT_ONCE):
         rows, ends = stream.places(rng, AT_ONCE, d.window)
@@ -43,7 +45,8 @@ def fit_linear(
         mean = (x * known).sum(1, keepdims=True) / points
         variance = (np.square(x - mean) * known).sum(1, keepdims=True) / points
         spread = np.sqrt(np.maximum(variance, FLOOR**2))
-        inputs = (x / spread * known).transpose(0, 2, 1).reshape(-1, d.window)
+        inputs = np.concatenate([x * known, windows.mean], axis=1) / spread
+        inputs = inputs.transpose(0, 2, 1).reshape(-1, size)
         outputs = (targets / spread).transpose(0, 2, 1).reshape(-1, d.horizon)
         whole = np.isfinite(outputs).all(1)
         inputs, outputs, counts = inputs[whole], outputs[whole], spread.ravel()[whole]
@@ -52,8 +55,10 @@ def fit_linear(
         cross += weighted @ outputs
         total += counts.sum()
     total = total or 1.0
+    penalty = ridge * np.append(np.ones(d.window), 1 / d.window)
     toward = ridge * seasonal_profile(d.window, d.horizon, d.season)
-    solved = np.linalg.solve(gram / total + ridge * np.eye(d.window), cross / total + toward)
+    cross[: d.window] += total * toward
+    solved = np.linalg.solve(gram / total + np.diag(penalty), cross / total)
     return torch.from_numpy(np.ascontiguousarray(solved.T, np.float32))
 
 
