@@ -106,6 +106,12 @@ class Pairs:
         """The files, as messages call them."""
         return ", ".join(dict.fromkeys(self.names))
 
+    def choose(self, index: Sequence[int]) -> "Pairs":
+        """Some of them, by their places; nothing was left out of these."""
+        columns = (self.sources, self.targets, self.lines, self.names)
+        sources, targets, lines, names = ([column[i] for i in index] for column in columns)
+        return Pairs(sources, targets, lines, names)
+
     def where(self, index: int) -> str:
         """The place of a pair, for messages: its file and line."""
         return f"{self.names[index]}, line {self.lines[index]}"
