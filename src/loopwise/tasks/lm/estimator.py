@@ -7,7 +7,7 @@ from rich.console import Console
 
 from loopwise.codec.base import encode_utf8
 from loopwise.codec.corpus import Source
-from loopwise.codec.sampling import LENGTH, SamplingOptions
+from loopwise.codec.search.options import LENGTH, SamplingOptions
 from loopwise.codec.strings import Texts, list_texts
 from loopwise.errors import ConfigError, DataError, RunError, missing_extra
 from loopwise.export.precision import LIMIT, lower
