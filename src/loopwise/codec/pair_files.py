@@ -136,10 +136,7 @@ def _from_columns(
         elif len(cells) > max(columns):
             yield RawPair(source.name, number, *(cells[column] for column in columns))
         else:
-            told = (
-                f"{len(cells)} columns, separated by tabs, where at least {max(columns) + 1} "
-                "are wanted"
-            )
+            told = f"columns separated by tabs: {len(cells)}, wanted: at least {max(columns) + 1}"
             yield RawPair(source.name, number, flaw="malformed", told=told)
 
 

@@ -77,7 +77,10 @@ class Dropped:
     def __str__(self) -> str:
         counted = ((getattr(self, reason.name), reason) for reason in fields(self))
         parts = [f"{count:,} {reason.metadata['text']}" for count, reason in counted if count]
-        return f"{self.total:,} pairs dropped: {', '.join(parts)}" if parts else "no pair dropped"
+        if not parts:
+            return "no pair dropped"
+        noun = "pair" if self.total == 1 else "pairs"
+        return f"{self.total:,} {noun} dropped: {', '.join(parts)}"
 
 
 @dataclass(frozen=True)
@@ -113,10 +116,10 @@ class Pairs:
     def subset(self, indices: Sequence[int]) -> "Pairs":
         """Some of the pairs, in the order of `indices`; nothing counts as dropped from them."""
         return Pairs(
-            *(
-                [column[i] for i in indices]
-                for column in (self.sources, self.targets, self.lines, self.names)
-            )
+            [self.sources[i] for i in indices],
+            [self.targets[i] for i in indices],
+            [self.lines[i] for i in indices],
+            [self.names[i] for i in indices],
         )
 
 
