@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ def defined(word, dropout, generator):
     ranks = {(left, right): rank for rank, (left, right, _) in enumerate(CODEC.merges)}
     symbols = [CODEC.pieces.index(bytes([octet])) for octet in word.encode()]
     while True:
-        pairs = list(zip(symbols, symbols[1:], strict=False))
+        pairs = list(pairwise(symbols))
         possible = [(ranks[pair], at) for at, pair in enumerate(pairs) if pair in ranks]
         left = [merge for merge in possible if generator.random() >= dropout]
         if not left:

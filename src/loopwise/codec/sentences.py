@@ -138,7 +138,7 @@ class SentenceCodec:
         """The word ``[T]``, counted from 0, that each of the ids ``[T]`` belongs to.
 
         Words stand between spaces, of which there may be several; these belong to the word that
-        follows, or to the last one. An `end` counts as a word.
+        follows. An `end` counts as a word. What follows in `ids` changes no number before it.
 
         Raises:
             DataError: if an id is not in the vocabulary.
@@ -146,13 +146,10 @@ class SentenceCodec:
         tokens = np.array(self.text.checked(ids), np.int64)
         if self.unit == "words" or not len(tokens):
             return np.arange(len(tokens), dtype=np.int32)
-        blank = self._blank[tokens]
         begins = self.starts[tokens]
-        begins[1:] &= ~blank[:-1]
+        begins[1:] &= ~self._blank[tokens[:-1]]
         begins[0] = True
-        words = np.cumsum(begins) - 1
-        last = words[~blank].max(initial=0)
-        return np.minimum(words, last).astype(np.int32)
+        return np.cumsum(begins, dtype=np.int32) - 1
 
     def to_json(self) -> dict[str, Any]:
         """What `from_json` needs to rebuild this codec, as JSON values."""
