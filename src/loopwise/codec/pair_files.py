@@ -56,7 +56,7 @@ def read_pairs(
             else:
                 yield from _from_columns(source, columns, wanted)
 
-    return select_pairs(raw(), wanted)
+    return select_pairs(raw(), wanted, name=_named(paths))
 
 
 def read_parallel(sources: Paths, targets: Paths, wanted: PairFilter = ALL_PAIRS) -> Pairs:
@@ -83,18 +83,23 @@ def read_parallel(sources: Paths, targets: Paths, wanted: PairFilter = ALL_PAIRS
         for source, target in zip(left, right, strict=True):
             yield from _side_by_side(source, target, wanted)
 
-    return select_pairs(raw(), wanted)
+    return select_pairs(raw(), wanted, name=f"{_named(sources)} and {_named(targets)}")
 
 
 def _several(paths: Paths) -> Sequence[str | os.PathLike[str]]:
     return [paths] if isinstance(paths, str | os.PathLike) else paths
 
 
+def _named(paths: Paths) -> str:
+    return ", ".join(os.fspath(path) for path in _several(paths))
+
+
 def _is_json(source: Source) -> bool:
-    if source.name.endswith(_JSON_NAMES):
+    name = source.name.lower()
+    if name.endswith(_JSON_NAMES):
         return True
     first = source.data[:4096].removeprefix(_BOM).lstrip()
-    return not source.name.endswith(_TAB_NAMES) and first.startswith(b"{")
+    return not name.endswith(_TAB_NAMES) and first.startswith(b"{")
 
 
 def _from_json(source: Source, keys: tuple[str, str], wanted: PairFilter) -> Iterator[RawPair]:
@@ -131,10 +136,7 @@ def _from_columns(
         elif len(cells) > max(columns):
             yield RawPair(source.name, number, *(cells[column] for column in columns))
         else:
-            told = (
-                f"{len(cells)} columns, separated by tabs, where at least {max(columns) + 1} "
-                "are wanted"
-            )
+            told = f"columns separated by tabs: {len(cells)}, wanted: at least {max(columns) + 1}"
             yield RawPair(source.name, number, flaw="malformed", told=told)
 
 

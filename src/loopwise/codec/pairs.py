@@ -77,7 +77,10 @@ class Dropped:
     def __str__(self) -> str:
         counted = ((getattr(self, reason.name), reason) for reason in fields(self))
         parts = [f"{count:,} {reason.metadata['text']}" for count, reason in counted if count]
-        return f"{self.total:,} pairs dropped: {', '.join(parts)}" if parts else "no pair dropped"
+        if not parts:
+            return "no pair dropped"
+        noun = "pair" if self.total == 1 else "pairs"
+        return f"{self.total:,} {noun} dropped: {', '.join(parts)}"
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,15 @@ class Pairs:
         """The place of a pair, for messages: its file and line."""
         return f"{self.names[index]}, line {self.lines[index]}"
 
+    def subset(self, indices: Sequence[int]) -> "Pairs":
+        """Some of the pairs, in the order of `indices`; nothing counts as dropped from them."""
+        return Pairs(
+            [self.sources[i] for i in indices],
+            [self.targets[i] for i in indices],
+            [self.lines[i] for i in indices],
+            [self.names[i] for i in indices],
+        )
+
 
 @dataclass(frozen=True)
 class RawPair:
@@ -138,8 +150,13 @@ class RawPair:
     told: str = ""
 
 
-def select_pairs(raw: Iterable[RawPair], wanted: PairFilter) -> Pairs:
+def select_pairs(raw: Iterable[RawPair], wanted: PairFilter, *, name: str) -> Pairs:
     """The pairs that are fit to be used.
+
+    Args:
+        raw: the pairs as they were read.
+        wanted: which of them are kept.
+        name: what a message calls all of them.
 
     Raises:
         DataError: if one is not and `wanted` does not skip it; or if none is left.
@@ -164,7 +181,7 @@ def select_pairs(raw: Iterable[RawPair], wanted: PairFilter) -> Pairs:
         kept.names.append(pair.name)
     dropped = Dropped(**counts)
     if not kept.sources:
-        raise DataError(f"there is no pair of sentences to use ({dropped})")
+        raise DataError(f"{name}: there is no pair of sentences to use ({dropped})")
     return Pairs(kept.sources, kept.targets, kept.lines, kept.names, dropped)
 
 
@@ -212,7 +229,7 @@ def list_pairs(given: object, wanted: PairFilter = ALL_PAIRS, *, name: str = "pa
         raise DataError(
             f"{name}: must be a sequence of (source, target), not {type(given).__name__}"
         )
-    return select_pairs(_given(cast(Iterable[object], given), name), wanted)
+    return select_pairs(_given(cast(Iterable[object], given), name), wanted, name=name)
 
 
 def _given(given: Iterable[object], name: str) -> Iterator[RawPair]:
@@ -229,18 +246,3 @@ def _given(given: Iterable[object], name: str) -> Iterator[RawPair]:
 def _shortened(value: object, most: int = 60) -> str:
     text = repr(value)
     return text if len(text) <= most else text[: most - 3] + "..."
-
-
-def join_pairs(several: Sequence[Pairs]) -> Pairs:
-    """All pairs, one after the other."""
-    counts = {
-        reason.name: sum(getattr(pairs.dropped, reason.name) for pairs in several)
-        for reason in fields(Dropped)
-    }
-    return Pairs(
-        [sentence for pairs in several for sentence in pairs.sources],
-        [sentence for pairs in several for sentence in pairs.targets],
-        [line for pairs in several for line in pairs.lines],
-        [name for pairs in several for name in pairs.names],
-        Dropped(**counts),
-    )

@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from loopwise.codec.base import FORMAT, TextCodec, TokenIds
+from loopwise.codec.base import FORMAT, TextCodec, TokenIds, has_surrogate
 from loopwise.codec.bpe import BpeCodec
 from loopwise.codec.bpe_dropout import encode_with_dropout
 from loopwise.codec.chars import CharCodec
@@ -73,11 +73,9 @@ class SentenceCodec:
 
         Raises:
             ConfigError: if `dropout` is not in 0 to 1, or is positive where the unit is not bpe.
-            DataError: if a sentence is no string, holds a newline, or holds a lone surrogate and
-                the unit works on bytes.
+            DataError: if a sentence is no string, or holds a newline or a lone surrogate.
         """
-        for position, sentence in enumerate(sentences):
-            _check_sentence(sentence, position)
+        _check_sentences("sentence", sentences)
         spaced = [" " + sentence if sentence else "" for sentence in sentences]
         if dropout:
             rows = self._with_dropout(spaced, dropout, seed)
@@ -140,7 +138,7 @@ class SentenceCodec:
         """The word ``[T]``, counted from 0, that each of the ids ``[T]`` belongs to.
 
         Words stand between spaces, of which there may be several; these belong to the word that
-        follows, or to the last one. An `end` counts as a word.
+        follows. An `end` counts as a word. What follows in `ids` changes no number before it.
 
         Raises:
             DataError: if an id is not in the vocabulary.
@@ -148,13 +146,10 @@ class SentenceCodec:
         tokens = np.array(self.text.checked(ids), np.int64)
         if self.unit == "words" or not len(tokens):
             return np.arange(len(tokens), dtype=np.int32)
-        blank = self._blank[tokens]
         begins = self.starts[tokens]
-        begins[1:] &= ~blank[:-1]
+        begins[1:] &= ~self._blank[tokens[:-1]]
         begins[0] = True
-        words = np.cumsum(begins) - 1
-        last = words[~blank].max(initial=0)
-        return np.minimum(words, last).astype(np.int32)
+        return np.cumsum(begins, dtype=np.int32) - 1
 
     def to_json(self) -> dict[str, Any]:
         """What `from_json` needs to rebuild this codec, as JSON values."""
@@ -174,14 +169,17 @@ class SentenceCodec:
         return cls(codec_from_json(described))
 
 
-def _check_sentence(sentence: object, position: int) -> None:
-    if not isinstance(sentence, str):
-        raise DataError(f"sentence {position}: must be a string, not {type(sentence).__name__}")
-    if "\n" in sentence:
-        raise DataError(
-            f"sentence {position}: holds a newline at character {sentence.index(chr(10))}; "
-            "a sentence is one line"
-        )
+def _check_sentences(name: str, sentences: Sequence[Any]) -> None:
+    if isinstance(sentences, str):
+        raise DataError(f"{name}s: must be a sequence of strings, not one string")
+    for position, sentence in enumerate(sentences):
+        if not isinstance(sentence, str):
+            raise DataError(f"{name} {position}: must be a string, not {type(sentence).__name__}")
+        if "\n" in sentence:
+            at = sentence.index("\n")
+            raise DataError(f"{name} {position}: a sentence is one line, character {at} ends it")
+        if has_surrogate(sentence):
+            raise DataError(f"{name} {position}: holds a lone surrogate, which is no character")
 
 
 @dataclass(frozen=True)
@@ -297,13 +295,9 @@ def train_translation_codec(
 
 def _corpus(name: str, sentences: Sequence[str]) -> Source:
     """The sentences as they are encoded, line by line."""
-    for position, sentence in enumerate(sentences):
-        _check_sentence(sentence, position)
+    _check_sentences(name, sentences)
     lines = "".join(f" {sentence}\n" for sentence in sentences)
-    try:
-        return Source(f"{name} sentences", lines.encode("utf-8"))
-    except UnicodeEncodeError:
-        raise DataError(f"{name} sentences: one holds a lone surrogate") from None
+    return Source(f"{name} sentences", lines.encode("utf-8"))
 
 
 def _targets_first(codec: SentenceCodec, targets: Sequence[str]) -> TranslationCodec:
