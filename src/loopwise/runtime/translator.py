@@ -19,15 +19,13 @@ from loopwise.runtime.alignment import Alignment, with_source_words
 from loopwise.runtime.bundle import Bundle, write_bundle
 from loopwise.runtime.description import TranslatorDescription, parse_as
 from loopwise.runtime.modules import Ids
-from loopwise.runtime.translation_model import Read, TranslationModel
+from loopwise.runtime.translation_model import Read, TranslationModel, limit
 from loopwise.runtime.translation_stream import TranslationStream
 
 SEARCH = Search(beam_size=5, length_penalty=1.0)
 """How translations are sought unless told otherwise."""
 BATCH = 64
 """Sentences that are translated side by side."""
-MOST = 2, 20
-"""Tokens of a translation, at most: so many times those of the source, and so many more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +34,7 @@ class Translation:
 
     Attributes:
         text: of it.
+        ids: of its tokens, without the end.
         log_probability: of its tokens and its end, in nats.
         score: what translations of a sentence are ranked by; see `loopwise.codec.search.options`.
         cut: whether it would have gone on, but was too long.
@@ -43,6 +42,7 @@ class Translation:
     """
 
     text: str
+    ids: Ids
     log_probability: float
     score: float
     cut: bool
@@ -116,7 +116,7 @@ class Translating:
             predictors[0] if len(predictors) == 1 else Ensemble(predictors),
             options,
             end=end,
-            limits=MOST[0] * lengths + MOST[1],
+            limits=[limit(length) for length in lengths.tolist()],
             source_lengths=lengths,
             numbers=numbers,
         )
@@ -125,11 +125,13 @@ class Translating:
         attention = found.attention
         assert attention is not None  # the network has it
         alignment = Alignment.of(self.codec, source, found.ids, attention[:, : len(source)])
-        if self.codec.target.unknown is None:
-            translated = self.codec.target.decode(found.ids)
-        else:
+        if self.codec.unit == "words":
             translated = with_source_words(self.codec, text, found.ids, alignment)
-        return Translation(translated, found.log_probability, found.score, found.cut, alignment)
+        else:
+            translated = self.codec.target.decode(found.ids)
+        return Translation(
+            translated, found.ids, found.log_probability, found.score, found.cut, alignment
+        )
 
 
 class LoadedTranslator(Translating):
