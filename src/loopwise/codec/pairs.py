@@ -113,7 +113,7 @@ class Pairs:
         """The place of a pair, for messages: its file and line."""
         return f"{self.names[index]}, line {self.lines[index]}"
 
-    def subset(self, indices: Sequence[int]) -> "Pairs":
+    def choose(self, indices: Sequence[int]) -> "Pairs":
         """Some of the pairs, in the order of `indices`; nothing counts as dropped from them."""
         return Pairs(
             [self.sources[i] for i in indices],
