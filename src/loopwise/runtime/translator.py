@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Unpack, overload
 
 import numpy as np
@@ -61,7 +61,7 @@ class Translating:
         self.codec, self._models = codec, list(models)
 
     @overload
-    def translate(self, sentences: str, **options: Unpack[SearchOptions]) -> str: ...
+    def translate(self, sentences: str, **options: Unpack[SearchOptions]) -> str: ...  # pyright: ignore[reportOverlappingOverload]
     @overload
     def translate(
         self, sentences: Sequence[str], **options: Unpack[SearchOptions]
@@ -206,7 +206,7 @@ class LoadedTranslator(Translating):
         return [log_probs for log_probs, _ in self._score(sources, targets)]
 
     def score_tokens(self, source: str, target: str) -> "list[TokenScore]":
-        """The surprisal of each token of a translation, its end included; they sum to minus `score`.
+        """The surprisal of each token of a translation and of its end; they sum to minus `score`.
 
         Raises:
             DataError: as `score`.
@@ -293,12 +293,11 @@ class _Predictor:
 
 def _search(options: SearchOptions) -> Search:
     """All options; what is drawn has no beam."""
+    known = [field.name for field in fields(Search)]
+    if unknown := options.keys() - set(known):
+        raise ConfigError(f"{min(unknown)}= is no option; known are {', '.join(known)}")
     base = SEARCH if options.get("sampling") is None else replace(SEARCH, beam_size=1)
-    given = {**vars(base), **options}
-    unknown = given.keys() - vars(base).keys()
-    if unknown:
-        raise ConfigError(f"{min(unknown)}= is no option; known are {', '.join(vars(base))}")
-    return Search(**given)
+    return replace(base, **options)
 
 
 def _sentence(text: str | bytes) -> str:
