@@ -27,12 +27,13 @@ def largest(values: NDArray[Any], k: int) -> NDArray[np.intp]:
     Raises:
         DataError: if a number is NaN or +inf.
     """
-    columns, rows = values.shape[1], np.arange(len(values))[:, np.newaxis]
-    maxima = _block_maxima(values)
-    blocks = maxima.shape[1]
+    columns = values.shape[1]
+    blocks = -(-columns // DEPTH)
     if k >= blocks:
-        require_below_infinity(values, maxima)
+        require_below_infinity(values, values.max(axis=1))
         return np.argsort(-values, axis=1, kind="stable")[:, :k]
+    rows = np.arange(len(values))[:, np.newaxis]
+    maxima = _block_maxima(values, blocks)
     chosen = maxima.argpartition(-k - 1, axis=1)[:, -k - 1 :]  # and the best one of the others
     inside = (chosen[:, 1:, np.newaxis] + blocks * np.arange(DEPTH)).reshape(len(values), k * DEPTH)
     found = values[rows, np.minimum(inside, columns - 1)]
@@ -58,10 +59,9 @@ def require_below_infinity(values: NDArray[Any], maxima: NDArray[Any]) -> None:
         )
 
 
-def _block_maxima(values: NDArray[Any]) -> NDArray[Any]:
-    """The maxima [N, M] of blocks of columns: of m, m + M, m + 2 M, ... for each m below M."""
+def _block_maxima(values: NDArray[Any], blocks: int) -> NDArray[Any]:
+    """The maxima [N, M] of M blocks of columns: of m, m + M, m + 2 M, ... for each m below M."""
     rows, columns = values.shape
-    blocks = -(-columns // DEPTH)
     whole = columns // blocks * blocks
     maxima = values[:, :whole].reshape(rows, columns // blocks, blocks).max(axis=1)
     rest = maxima[:, : columns - whole]
