@@ -111,9 +111,12 @@ class Pairs:
 
     def choose(self, index: Sequence[int]) -> "Pairs":
         """Some of them, by their places; nothing was left out of these."""
-        columns = (self.sources, self.targets, self.lines, self.names)
-        sources, targets, lines, names = ([column[i] for i in index] for column in columns)
-        return Pairs(sources, targets, lines, names)
+        return Pairs(
+            [self.sources[i] for i in index],
+            [self.targets[i] for i in index],
+            [self.lines[i] for i in index],
+            [self.names[i] for i in index],
+        )
 
     def where(self, index: int) -> str:
         """The place of a pair, for messages: its file and line."""

@@ -63,19 +63,18 @@ class Alignment:
 def with_source_words(
     codec: TranslationCodec, source: str, target: Ids, alignment: Alignment
 ) -> str:
-    """The text of a translation, its unknown words replaced by those that they looked at.
+    """The text of a translation by words, the unknown ones replaced by those that they looked at.
 
     Luong et al. 2015 (arXiv:1410.8206), with attention as the alignment.
     """
-    words, places = source.split(), alignment.weights.argmax(axis=1)
-    pieces: list[str] = []
-    for token, place in zip(target, places, strict=True):
-        if token == codec.target.unknown:
-            word = words[int(alignment.source_words[place])]
-            pieces.append(word if codec.unit == "words" else f" {word}")
-        else:
-            pieces.append(codec.target.text.decode([int(token)]))
-    return (" " if codec.unit == "words" else "").join(pieces).removeprefix(" ")
+    unknown, places = codec.target.unknown, alignment.weights.argmax(axis=1)
+    words = source.split()
+    return " ".join(
+        words[int(alignment.source_words[place])]
+        if token == unknown
+        else codec.target.text.decode([int(token)])
+        for token, place in zip(target, places, strict=True)
+    )
 
 
 def _tokens(codec: SentenceCodec, ids: Ids) -> list[str]:

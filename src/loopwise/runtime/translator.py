@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Unpack, overload
 
 import numpy as np
@@ -19,15 +19,13 @@ from loopwise.runtime.alignment import Alignment, with_source_words
 from loopwise.runtime.bundle import Bundle, write_bundle
 from loopwise.runtime.description import TranslatorDescription, parse_as
 from loopwise.runtime.modules import Ids
-from loopwise.runtime.translation_model import Read, TranslationModel
+from loopwise.runtime.translation_model import Read, TranslationModel, limit
 from loopwise.runtime.translation_stream import TranslationStream
 
 SEARCH = Search(beam_size=5, length_penalty=1.0)
 """How translations are sought unless told otherwise."""
 BATCH = 64
 """Sentences that are translated side by side."""
-MOST = 2, 20
-"""Tokens of a translation, at most: so many times those of the source, and so many more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +34,7 @@ class Translation:
 
     Attributes:
         text: of it.
+        ids: of its tokens, without the end.
         log_probability: of its tokens and its end, in nats.
         score: what translations of a sentence are ranked by; see `loopwise.codec.search.options`.
         cut: whether it would have gone on, but was too long.
@@ -43,6 +42,7 @@ class Translation:
     """
 
     text: str
+    ids: Ids
     log_probability: float
     score: float
     cut: bool
@@ -61,7 +61,7 @@ class Translating:
         self.codec, self._models = codec, list(models)
 
     @overload
-    def translate(self, sentences: str, **options: Unpack[SearchOptions]) -> str: ...
+    def translate(self, sentences: str, **options: Unpack[SearchOptions]) -> str: ...  # pyright: ignore[reportOverlappingOverload]
     @overload
     def translate(
         self, sentences: Sequence[str], **options: Unpack[SearchOptions]
@@ -116,7 +116,7 @@ class Translating:
             predictors[0] if len(predictors) == 1 else Ensemble(predictors),
             options,
             end=end,
-            limits=MOST[0] * lengths + MOST[1],
+            limits=[limit(length) for length in lengths.tolist()],
             source_lengths=lengths,
             numbers=numbers,
         )
@@ -125,11 +125,13 @@ class Translating:
         attention = found.attention
         assert attention is not None  # the network has it
         alignment = Alignment.of(self.codec, source, found.ids, attention[:, : len(source)])
-        if self.codec.target.unknown is None:
-            translated = self.codec.target.decode(found.ids)
-        else:
+        if self.codec.unit == "words":
             translated = with_source_words(self.codec, text, found.ids, alignment)
-        return Translation(translated, found.log_probability, found.score, found.cut, alignment)
+        else:
+            translated = self.codec.target.decode(found.ids)
+        return Translation(
+            translated, found.ids, found.log_probability, found.score, found.cut, alignment
+        )
 
 
 class LoadedTranslator(Translating):
@@ -206,7 +208,7 @@ class LoadedTranslator(Translating):
         return [log_probs for log_probs, _ in self._score(sources, targets)]
 
     def score_tokens(self, source: str, target: str) -> "list[TokenScore]":
-        """The surprisal of each token of a translation, its end included; they sum to minus `score`.
+        """The surprisal of each token of a translation and of its end; they sum to minus `score`.
 
         Raises:
             DataError: as `score`.
@@ -293,12 +295,11 @@ class _Predictor:
 
 def _search(options: SearchOptions) -> Search:
     """All options; what is drawn has no beam."""
+    known = [field.name for field in fields(Search)]
+    if unknown := options.keys() - set(known):
+        raise ConfigError(f"{min(unknown)}= is no option; known are {', '.join(known)}")
     base = SEARCH if options.get("sampling") is None else replace(SEARCH, beam_size=1)
-    given = {**vars(base), **options}
-    unknown = given.keys() - vars(base).keys()
-    if unknown:
-        raise ConfigError(f"{min(unknown)}= is no option; known are {', '.join(vars(base))}")
-    return Search(**given)
+    return replace(base, **options)
 
 
 def _sentence(text: str | bytes) -> str:

@@ -125,7 +125,7 @@ def remake_task(config: "Config") -> "Task[Any]":
         from loopwise.train.processes import World
     except ModuleNotFoundError as error:
         raise missing_extra(error, "training") from error
-    if config.task in ("lm", "forecast", "translation"):
+    if config.task == "lm" or config.task == "forecast" or config.task == "translation":
         config.data.require_files()
     return make_task(config, World())
 

@@ -108,7 +108,7 @@ class Translator:
         return self
 
     @overload
-    def translate(self, sentences: str, **options: Unpack[SearchOptions]) -> str: ...
+    def translate(self, sentences: str, **options: Unpack[SearchOptions]) -> str: ...  # pyright: ignore[reportOverlappingOverload]
     @overload
     def translate(
         self, sentences: Sequence[str], **options: Unpack[SearchOptions]
