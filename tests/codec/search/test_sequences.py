@@ -5,7 +5,9 @@ from hypothesis import strategies as st
 
 from codec.search.toy import END, Toy, attention, forced, log_probs, score, sequences
 from loopwise.codec.search.options import Sampling, Search
+from loopwise.codec.search.prediction import Prediction
 from loopwise.codec.search.sequences import search
+from loopwise.errors import ConfigError, DataError, ShapeError
 
 WIDE = 200  # more hypotheses than the toy has with 3 tokens and 5 steps
 
