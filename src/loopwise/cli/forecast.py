@@ -117,7 +117,7 @@ def forecast(
     columns = found.columns(loaded.codec, level=levels, quantiles=chosen, point=point)
     sampled = None
     if paths is not None:
-        sampled = loaded.paths(table.panel, paths, steps, ahead, seed)
+        sampled = sample_paths(loaded, table.panel, paths, steps, ahead, seed)
         columns |= _paths(loaded, sampled)
     stamps = table.panel.stamps_after(steps)
     result = forecast_table(table.kind, table.panel, stamps, columns)
