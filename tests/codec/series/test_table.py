@@ -170,23 +170,29 @@ def every(step, count=9):
         (
             "h",
             "D",
-            "series 'y', row 2: 2024-01-01 01:00 comes after 2024-01-01; the step of this table "
-            "is h, that of the model is D: sum or average the rows of each D first, as with "
-            "resample in pandas or group_by_dynamic in polars",
+            (
+                "series 'y', row 2: 2024-01-01 01:00 comes after 2024-01-01; the step of this "
+                "table is h, that of the model is D: sum or average the rows of each D first, as with "
+                "resample in pandas or group_by_dynamic in polars"
+            ),
         ),
         (
             "h",
             "15min",
-            "series 'y', row 2: 2024-01-01 01:00 comes after 2024-01-01; the step of this table "
-            "is h, that of the model is 15min: give a row for each 15min, or choose "
-            "missing=interpolate or missing=mask",
+            (
+                "series 'y', row 2: 2024-01-01 01:00 comes after 2024-01-01; the step of this "
+                "table is h, that of the model is 15min: give a row for each 15min, or choose "
+                "missing=interpolate or missing=mask"
+            ),
         ),
         (
             "MS",
             "D",
-            "series 'y', row 2: 2024-02-01 comes after 2024-01-01; the step of this table is MS, "
-            "that of the model is D: give a row for each D, or choose missing=interpolate or "
-            "missing=mask",
+            (
+                "series 'y', row 2: 2024-02-01 comes after 2024-01-01; the step of this table is "
+                "MS, that of the model is D: give a row for each D, or choose missing=interpolate or "
+                "missing=mask"
+            ),
         ),
     ],
 )
@@ -217,14 +223,18 @@ ZONED = pd.date_range("2024-01-01", periods=4, freq="h", tz="Europe/Berlin").to_
     [
         (
             [*ZONED[:2], *(each.tz_convert("UTC") for each in ZONED[2:])],
-            "series 'y', row 3, column 'ds': stamp '2024-01-01 01:00:00+00:00' is in the time zone "
-            "UTC, that of row 1 in Europe/Berlin; put all into one, as with pandas.to_datetime(..., "
-            "utc=True)",
+            (
+                "series 'y', row 3, column 'ds': stamp '2024-01-01 01:00:00+00:00' is in the time "
+                "zone UTC, that of row 1 in Europe/Berlin; put all into one, as with "
+                "pandas.to_datetime(..., utc=True)"
+            ),
         ),
         (
             [*(each.tz_localize(None) for each in ZONED[:3]), ZONED[3]],
-            "series 'y', row 4, column 'ds': stamp '2024-01-01 03:00:00+01:00' is of another kind "
-            "than '2024-01-01 00:00:00' in row 1; all must be of one",
+            (
+                "series 'y', row 4, column 'ds': stamp '2024-01-01 03:00:00+01:00' is of another "
+                "kind than '2024-01-01 00:00:00' in row 1; all must be of one"
+            ),
         ),
     ],
 )
@@ -288,8 +298,15 @@ def test_a_table_may_have_a_series_in_each_row():
             ),
         ),
         (
-            {"y": ["1", "2", "3", "4,5", "5", "6", "x", "8"]},
-            "series 'b', row 4, column 'y': '4,5' is not a number (2 such entries)",
+            {"y": ["1", "2", "3", "x", "5", "6", "4,5", "8"]},
+            "series 'b', row 4, column 'y': 'x' is not a number (2 such entries)",
+        ),
+        (
+            {"y": ["1", "2", "3", "4,5", "5", "6", "7", "8"]},
+            (
+                "series 'b', row 4, column 'y': '4,5' is not a number; numbers are written with a "
+                "point and without thousands marks"
+            ),
         ),
         (
             {
@@ -341,9 +358,9 @@ def test_a_table_may_have_a_series_in_each_row():
         (
             {"ds": ["2024-01-01Z", "2024-02-30", *["2024-01-02"] * 6]},
             (
-                "series 'a', row 1, column 'ds': '2024-01-01Z' is not a stamp; allowed are dates and "
-                "times as 2024-01-31 or 2024-01-31T12:00:00, with or without an offset such as +01:00, and "
-                "whole numbers"
+                "series 'a', row 1, column 'ds': '2024-01-01Z' is not a stamp; allowed are dates "
+                "and times as 2024-01-31 or 2024-01-31T12:00:00, with or without an offset such "
+                "as +01:00, and whole numbers"
             ),
         ),
         (
@@ -452,6 +469,11 @@ def test_columns_that_cannot_be_are_refused():
             ),
         ),
         (long().to_pandas()[["ds", "y", "y"]], {}, "two columns of the table are named 'y'"),
+        (
+            pd.concat({"x": long().to_pandas()}, axis=1),
+            {},
+            "a column of the table is named ('x', 'unique_id'); names must be strings",
+        ),
         (long(), {"ids": []}, "ids is empty; name one series at least, or give None for all"),
         (long(), {"missing": "drop"}, "missing='drop'; allowed are error, interpolate and mask"),
         (long(), {"layout": "tall"}, "layout='tall'; allowed are long, wide and rows"),

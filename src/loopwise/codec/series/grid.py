@@ -74,8 +74,7 @@ def _require_step(
         f"{points.where(k)}: {stamp_text(points.stamps[k])} comes after "
         f"{stamp_text(points.stamps[k - 1])}; the step of this table is "
         f"{_measured(points.stamps, later)}, {'that of the model' if known else 'the one given'} "
-        f"is {step.name}: "
-        + (_SHORTER if shorter else _LONGER).format(step=step.name)
+        f"is {step.name}: " + (_SHORTER if shorter else _LONGER).format(step=step.name)
     )
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Columns", "Layout", "Missing", "future_values", "panel_from_table"]
 
+
 def panel_from_table(
     frame: Any,
     columns: Columns | None = None,

@@ -3,8 +3,8 @@
 Each series is first put into a space of its own: the logarithm where it is positive throughout,
 then in units of its standard deviation. A window is shifted besides, so that its end lies about 0.
 Both are done in float64; what follows needs no more than float32. So multiplying a series by any
-number leaves its windows as they are. Counts are divided by their mean alone. What was never below 0
-is not forecast below 0 either: values that are brought back end there.
+number leaves its windows as they are. Counts are divided by their mean alone. What was never below
+0 is not forecast below 0 either: values that are brought back end there.
 """
 
 from dataclasses import dataclass
@@ -98,7 +98,7 @@ class Spaces(NamedTuple):
 
     def of(self, which: Integers | slice) -> "Spaces":
         """Those of some rows."""
-        return Spaces(*(part[which] for part in self))
+        return Spaces(self.log[which], self.spread[which], self.size[which], self.bounded[which])
 
 
 @dataclass(frozen=True)
@@ -382,8 +382,12 @@ def spaces_of(
     whole = np.where(whole > 0, whole, 1.0)
     size = np.log(spread / whole) if codec.shifts else np.zeros_like(mean)
     shape = (len(mean) * codec.rows_per_series, codec.channels)
-    parts = (log, spread, size.astype(np.float32), never_below & codec.bounded)
-    return Spaces(*(part.reshape(shape) for part in parts))
+    return Spaces(
+        log.reshape(shape),
+        spread.reshape(shape),
+        size.reshape(shape).astype(np.float32),
+        (never_below & codec.bounded).reshape(shape),
+    )
 
 
 def _spread(codec: SeriesCodec, log: NDArray[np.bool_], mean: Floats, variance: Floats) -> Floats:
