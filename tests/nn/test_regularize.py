@@ -20,7 +20,7 @@ def test_drop_embeddings_drops_whole_tokens():
     embedding = nn.Embedding(500, 8)
     nn.init.ones_(embedding.weight)
     ids = torch.arange(500).repeat(2, 1).T
-    y = drop_embeddings(embedding, ids, 0.5, True)
+    y = drop_embeddings(embedding.weight, ids, 0.5, True)
     assert set(y.unique().tolist()) == {0.0, 2.0}
     assert (y == y[..., :1]).all()  # all features of a token together
     assert torch.equal(y[:, 0], y[:, 1])  # wherever it stands in the batch
@@ -34,7 +34,7 @@ def test_drop_embeddings_drops_whole_tokens():
 def test_off_is_the_identity(p, training):
     x, embedding, ids = torch.randn(3, 2, 4), nn.Embedding(5, 4), torch.tensor([[0, 4]])
     assert locked_dropout(x, p, training) is x
-    assert torch.equal(drop_embeddings(embedding, ids, p, training), embedding(ids))
+    assert torch.equal(drop_embeddings(embedding.weight, ids, p, training), embedding(ids))
 
 
 def test_penalties_are_mean_squares():

@@ -1,7 +1,7 @@
 """Dropout for sequences: masks that stay the same over time."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 
@@ -19,13 +19,13 @@ def locked_dropout(x: Tensor, p: float, training: bool) -> Tensor:
     return x * mask
 
 
-def drop_embeddings(embedding: nn.Embedding, ids: Tensor, p: float, training: bool) -> Tensor:
+def drop_embeddings(table: Tensor, ids: Tensor, p: float, training: bool) -> Tensor:
     """Look up `ids` with whole rows of the table dropped (Gal and Ghahramani 2016, section 4.2).
 
     A token that is dropped is zero wherever it stands in the batch.
 
     Args:
-        embedding: V rows of E features.
+        table: [V, E].
         ids: [T, B].
         p: probability of dropping a token's row, in [0, 1).
         training: whether to drop at all.
@@ -33,11 +33,10 @@ def drop_embeddings(embedding: nn.Embedding, ids: Tensor, p: float, training: bo
     Returns:
         [T, B, E].
     """
-    looked_up = functional.embedding(ids, embedding.weight)
+    looked_up = functional.embedding(ids, table)
     if not training or not p:
         return looked_up
-    weight = embedding.weight
-    keep = weight.new_empty(weight.shape[0], 1).bernoulli_(1 - p) / (1 - p)
+    keep = table.new_empty(table.shape[0], 1).bernoulli_(1 - p) / (1 - p)
     return looked_up * functional.embedding(ids, keep)
 
 

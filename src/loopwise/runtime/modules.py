@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from loopwise.errors import DataError
 from loopwise.runtime import native
 from loopwise.runtime.cells import Array, LayerState, make_cell, scan
-from loopwise.runtime.description import Description, LayerDescription
+from loopwise.runtime.description import LayerDescription, SteppedDescription
 from loopwise.runtime.shapes import INITIAL
 
 State: TypeAlias = tuple[LayerState, ...]
@@ -66,7 +66,7 @@ class Stack:
 
     def __init__(self, descriptions: Sequence[LayerDescription], tensors: Mapping[str, Array]):
         self.layers = tuple(
-            Layer(description, _below(tensors, f"{n}."))
+            Layer(description, below(tensors, f"{n}."))
             for n, description in enumerate(descriptions)
         )
         self._residual = tuple(description.residual for description in descriptions)
@@ -104,7 +104,7 @@ class Dilated:
     ):
         self._dilations = dilations
         self._stacks = [
-            Stack([each], {f"0.{k}": v for k, v in _below(tensors, f"{n}.").items()})
+            Stack([each], {f"0.{k}": v for k, v in below(tensors, f"{n}.").items()})
             for n, each in enumerate(descriptions)
         ]
 
@@ -162,13 +162,13 @@ class Model:
             in float64 where any tensor is float64.
     """
 
-    def __init__(self, description: Description, tensors: Mapping[str, NDArray[Any]]):
+    def __init__(self, description: SteppedDescription, tensors: Mapping[str, NDArray[Any]]):
         dtype = np.result_type(np.float32, *tensors.values())
         arrays = {name: np.asarray(tensor, dtype) for name, tensor in tensors.items()}
         self.description, self.dtype = description, dtype
         ends = ends_of(arrays)
         self.embedding = Embedding(ends["embedding"]) if "embedding" in ends else None
-        self.stack = Stack(description.layers, _below(arrays, "layers."))
+        self.stack = Stack(description.layers, below(arrays, "layers."))
         self.head = Head(ends["head"], ends["head_bias"])
 
     def initial_state(self, batch: int = 1) -> State:
@@ -209,5 +209,6 @@ def _rowwise(function: Callable[[Array], Array], x: Array) -> Array:
     return y.reshape(*x.shape[:-1], y.shape[-1])
 
 
-def _below(tensors: Mapping[str, Array], prefix: str) -> dict[str, Array]:
+def below(tensors: Mapping[str, Array], prefix: str) -> dict[str, Array]:
+    """The tensors whose names begin with `prefix`, without it."""
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

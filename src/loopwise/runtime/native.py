@@ -82,23 +82,44 @@ class PackedModel:
 
 
 def read(
-    layer: LayerDescription, tensors: Mapping[str, Array], x: Array, state: LayerState
+    layer: LayerDescription,
+    tensors: Mapping[str, Array],
+    x: Array,
+    state: LayerState,
+    lengths: NDArray[np.integer[Any]] | None = None,
+    *,
+    reverse: bool = False,
 ) -> tuple[Array, LayerState]:
-    """Run a layer that `engine_takes` over a chunk; see `loopwise.runtime.modules.Layer`."""
+    """Run one direction of a layer that `engine_takes`; see `loopwise.runtime.modules.Layer`.
+
+    Args:
+        layer: its description.
+        tensors: its weights, named as those of the forward direction.
+        x: [T, B, I].
+        state: before the first step that is read.
+        lengths: [B], of the rows; None where all have T steps. Outputs beyond are 0.
+        reverse: whether rows are read from their ends.
+    """
     steps, rows = x.shape[:2]
-    y = np.empty((steps, rows, layer.output_size), np.float32)
+    new = np.empty if lengths is None else np.zeros
+    y = new((steps, rows, layer.proj_size or layer.hidden_size), np.float32)
     after = tuple(np.empty((rows, size), np.float32) for size in layer.state_sizes)
-    named = {
+    named: dict[str, NDArray[Any]] = {
         **_weights(tensors),
         **dict(zip(("h0", "c0"), map(np.ascontiguousarray, state), strict=False)),
         **dict(zip(("hn", "cn"), after, strict=False)),
     }
+    if lengths is not None:
+        order = np.argsort(-lengths, kind="stable")
+        named["order"] = order.astype(np.int32)
+        named["length"] = lengths[order].astype(np.int32)
     if any(layer.zoneout):
         for name, p, size in zip(
             ("keep_h", "keep_c"), layer.zoneout, layer.state_sizes, strict=False
         ):
             named[name] = np.full((steps, rows, size), p, np.float32)
-    engine.forward(_cell(layer), False, engine.threads(), x=np.ascontiguousarray(x), y=y, **named)
+    x = np.ascontiguousarray(x)
+    engine.forward(_cell(layer), reverse, engine.threads(), x=x, y=y, **named)
     return y, after
 
 

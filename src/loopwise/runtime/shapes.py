@@ -21,7 +21,13 @@ FIELDS = {
 }
 """Weights by the names of their parameters: what each is to a cell."""
 
-MATRICES = frozenset(("weight", "weight_ih_l0", "weight_hh_l0", "weight_hr_l0"))
+MATRICES = frozenset(
+    f"weight{which}"
+    for which in (
+        "",
+        *(f"_{part}_l0{end}" for part in ("ih", "hh", "hr") for end in ("", "_reverse")),
+    )
+)
 """Ends of the names, in a bundle, of what has a row for each output, or for each token."""
 
 INITIAL = ("initial_h", "initial_c")

@@ -12,7 +12,7 @@ from loopwise.runtime.description import ForecasterDescription
 from loopwise.runtime.forecast_network import Raw, Read, forward
 from loopwise.runtime.lags import Index
 from loopwise.tasks.forecast.config import ModelConfig
-from loopwise.tasks.layers.modules import RecurrentLayers
+from loopwise.tasks.layers.modules import RecurrentLayers, add_tensor
 
 FIRST_SAY = 2.0
 """The logit of the linear map among what the decoder mixes, before training."""
@@ -36,7 +36,8 @@ class Member(nn.Module):
         self.layers = RecurrentLayers(description.layers, config, description.dilations)
         for name, shape in description.member_shapes().items():
             if not name.startswith("layers."):
-                self._add(name, torch.empty(shape), trained=not name.startswith("linear."))
+                trained = not name.startswith("linear.")
+                add_tensor(self, name, torch.empty(shape), trained=trained)
         self._initialise()
 
     def forward(self, windows: Windows, origins: int, chosen: Index | None) -> Raw:
@@ -45,19 +46,6 @@ class Member(nn.Module):
         if self.training and self.description.linear:
             tensors["linear.share"] = torch.zeros_like(tensors["linear.share"])
         return forward(self.description, tensors, windows, read, origins, chosen)
-
-    def _add(self, name: str, tensor: Tensor, *, trained: bool) -> None:
-        """A tensor by the name that a bundle has for it, dots included."""
-        *path, leaf = name.split(".")
-        home: nn.Module = self
-        for part in path:
-            if part not in dict(home.named_children()):
-                home.add_module(part, nn.Module())
-            home = home.get_submodule(part)
-        if trained:
-            home.register_parameter(leaf, nn.Parameter(tensor))
-        else:
-            home.register_buffer(leaf, tensor)
 
     def _own(self) -> dict[str, Tensor]:
         """The tensors without those of the layers."""

@@ -47,12 +47,15 @@ class RecurrentLayers(nn.ModuleList):
         self.dilations = dilations or [1] * len(descriptions)
         self.config = config
 
-    def forward(self, x: Tensor, state: State | None = None) -> LayersReading:
+    def forward(
+        self, x: Tensor, state: State | None = None, lengths: Tensor | None = None
+    ) -> LayersReading:
         """Read a window.
 
         Args:
             x: [T, B, I].
             state: from the window before; None at the beginning of a sequence.
+            lengths: [B], of the rows, without dilations; None where all have T steps.
         """
         carried: Sequence[State | None] = (
             [None] * len(self) if state is None else cast(tuple[State, ...], state)
@@ -61,7 +64,7 @@ class RecurrentLayers(nn.ModuleList):
         x = self._drop(x, self.config.dropout_input)
         last = len(self) - 1
         for number, (layer, before) in enumerate(zip(self, carried, strict=True)):
-            y, after = layer(fold(x, self.dilations[number]), before)
+            y, after = layer(fold(x, self.dilations[number]), before, lengths=lengths)
             y = unfold(y, len(x), self.dilations[number])
             if self.residual[number]:
                 y = y + x
@@ -91,12 +94,27 @@ def unfold(x: Tensor, steps: int, dilation: int) -> Tensor:
     return x.reshape(len(x) * dilation, -1, x.shape[-1])[-steps:]
 
 
-def describe_layers(config: LayersConfig, input_size: int) -> tuple[LayerDescription, ...]:
+def add_tensor(module: nn.Module, name: str, tensor: Tensor, *, trained: bool = True) -> None:
+    """Give `module` a tensor by the name that a bundle has for it, dots included."""
+    *path, leaf = name.split(".")
+    for part in path:
+        if part not in dict(module.named_children()):
+            module.add_module(part, nn.Module())
+        module = module.get_submodule(part)
+    if trained:
+        module.register_parameter(leaf, nn.Parameter(tensor))
+    else:
+        module.register_buffer(leaf, tensor)
+
+
+def describe_layers(
+    config: LayersConfig, input_size: int, *, bidirectional: bool = False
+) -> tuple[LayerDescription, ...]:
     """The layers as a bundle will describe them, for inputs of `input_size` features."""
     layers: list[LayerDescription] = []
     size = input_size
     for units in config.sizes:
-        output = config.proj_size or units
+        output = (config.proj_size or units) * (1 + bidirectional)
         layers.append(
             LayerDescription(
                 cell=config.cell,
@@ -110,6 +128,7 @@ def describe_layers(config: LayersConfig, input_size: int) -> tuple[LayerDescrip
                 zoneout=(config.zoneout,) * (2 if config.cell == "lstm" else 1),
                 learn_initial_state=config.learn_initial_state,
                 residual=config.residual and size == output,
+                bidirectional=bidirectional,
             )
         )
         size = output
@@ -156,10 +175,13 @@ def _make_layer(layer: LayerDescription, config: LayersConfig) -> Layer:
         "chrono": config.chrono or None,
     }
     sizes, bias, proj_size = (layer.input_size, layer.hidden_size), layer.bias, layer.proj_size
+    both = layer.bidirectional
     if layer.cell == "lstm":
         extras["peephole"] = layer.peephole
-        return LSTM(*sizes, bias=bias, proj_size=proj_size, **extras)
+        return LSTM(*sizes, bias=bias, proj_size=proj_size, bidirectional=both, **extras)
     if layer.cell == "gru":
-        return GRU(*sizes, bias=bias, proj_size=proj_size, **extras)
+        return GRU(*sizes, bias=bias, proj_size=proj_size, bidirectional=both, **extras)
     kind = layer.nonlinearity
-    return RNN(*sizes, bias=bias, proj_size=proj_size, nonlinearity=kind, **extras)
+    return RNN(
+        *sizes, bias=bias, proj_size=proj_size, bidirectional=both, nonlinearity=kind, **extras
+    )

@@ -66,7 +66,7 @@ class RecurrentLanguageModel(nn.Module):
         return self.head(dropped, self.embedding.weight), after
 
     def _embed(self, ids: Tensor) -> Tensor:
-        return drop_embeddings(self.embedding, ids, self.dropout_embedding, self.training)
+        return drop_embeddings(self.embedding.weight, ids, self.dropout_embedding, self.training)
 
     @torch.no_grad()
     def _initialise(self, scale: float) -> None:
