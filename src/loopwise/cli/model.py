@@ -68,6 +68,11 @@ def open_language_model(path: Path, model: "Loaded | None" = None) -> "LoadedLan
     return loaded
 
 
+def is_language_model(model: "Loaded") -> "TypeIs[LoadedLanguageModel]":
+    """Whether a model is a language model."""
+    return model.bundle.task == "language-model"
+
+
 def is_translator(model: "Loaded") -> "TypeIs[LoadedTranslator]":
     """Whether a model is a translator."""
     return model.bundle.task == "translator"

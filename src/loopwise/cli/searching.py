@@ -1,12 +1,15 @@
 """Options of the search for translations, as several commands take them."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
 from loopwise.cli.grouping import given, option_names
 from loopwise.errors import ConfigError
+
+if TYPE_CHECKING:
+    from loopwise.codec.search.options import SearchOptions
 
 SEARCH = "Search"
 SAMPLING = "Sampling"
@@ -60,7 +63,7 @@ class SamplingGroup:
 
 def search_options(
     search: SearchGroup, sampling: SamplingGroup | None = None, n_best: int | None = None
-) -> dict[str, Any]:
+) -> "SearchOptions":
     """The options given, as `Translating.translate` takes them.
 
     Raises:
@@ -79,5 +82,6 @@ def search_options(
         options["sampling"] = Sampling(**drawing)
     elif drawing:
         raise ConfigError(f"{option_names(drawing)}: needs --sample: give it as well")
-    as_search(options)
-    return options
+    wanted = cast("SearchOptions", options)
+    as_search(wanted)
+    return wanted

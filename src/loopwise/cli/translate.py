@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -16,6 +16,9 @@ from loopwise.cli.searching import SamplingGroup, SearchGroup, search_options
 from loopwise.errors import BundleError, ConfigError, DataError
 
 if TYPE_CHECKING:
+    from io import BufferedReader
+
+    from loopwise.codec.search.options import SearchOptions
     from loopwise.runtime.translation_stream import TranslationStream
     from loopwise.runtime.translator import LoadedTranslator, Translating, Translation
 
@@ -126,7 +129,7 @@ def _open(runs: list[Path]) -> "Translating":
 
 
 def _translate_lines(
-    model: "Translating", options: LineGroup, size: int, search: dict[str, Any]
+    model: "Translating", options: LineGroup, size: int, search: "SearchOptions"
 ) -> None:
     from loopwise.codec.lines import read_lines
 
@@ -198,7 +201,7 @@ def stream_words(stream: "TranslationStream") -> None:
     from loopwise.codec.lines import STDIN, read_words
 
     between = ""
-    for piece in read_words(STDIN, sys.stdin.buffer):
+    for piece in read_words(STDIN, cast("BufferedReader", sys.stdin.buffer)):
         ended = piece == "\n"
         for word in stream.finish() if ended else stream.push(piece):
             sys.stdout.write(between + word)

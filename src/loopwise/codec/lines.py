@@ -8,8 +8,8 @@ import gzip
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
-from typing import IO, Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
 
 from loopwise.codec.corpus import absent, reading
 from loopwise.errors import DataError
@@ -44,8 +44,8 @@ def _lines_of(path: str) -> Iterator[str]:
         yield from _decoded(path, file)
 
 
-def _decoded(name: str, file: IO[bytes]) -> Iterator[str]:
-    for number, line in enumerate(iter(file.readline, b""), 1):
+def _decoded(name: str, file: Iterable[bytes]) -> Iterator[str]:
+    for number, line in enumerate(file, 1):
         row = line.removesuffix(b"\n").removesuffix(b"\r")
         try:
             yield (row.removeprefix(_BOM) if number == 1 else row).decode("utf-8")
