@@ -1,6 +1,7 @@
 """The model that a command was given."""
 
 import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -89,6 +90,16 @@ def open_translator(path: Path) -> "LoadedTranslator":
     if not is_translator(loaded):
         raise ConfigError(f"{path}: {KINDS[loaded.bundle.task]}, no translator")
     return loaded
+
+
+def note_of_whole(path: Path, model: "LoadedTranslator") -> None:
+    """Say on standard error where whole sentences are not what a translator was trained for."""
+    if model.wait:
+        print(
+            f"note: {path}: trained to translate word by word (wait {model.wait}); whole sentences "
+            "it translates worse than with --stream",
+            file=sys.stderr,
+        )
 
 
 def open_model_before(files: Sequence[str], path: Path, command: str) -> "Loaded":

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 import typer
 
 from loopwise.cli.grouping import grouped, refuse
-from loopwise.cli.model import open_translator
+from loopwise.cli.model import note_of_whole, open_translator
 from loopwise.cli.options import Json
 from loopwise.cli.searching import SamplingGroup, SearchGroup, search_options
 from loopwise.errors import BundleError, ConfigError, DataError
@@ -113,6 +113,8 @@ def _open(runs: list[Path]) -> "Translating":
 
     try:
         models = [open_translator(run) for run in runs]
+        for run, model in zip(runs, models, strict=True):
+            note_of_whole(run, model)
     except BundleError as error:
         text = next((run for run in runs[1:] if run.is_file() and run.suffix != ".safetensors"), "")
         if not text:

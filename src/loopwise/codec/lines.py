@@ -74,23 +74,27 @@ def read_words(name: str, file: Pipe) -> Iterator[str]:
         DataError: a line that is not UTF-8, once all words before that place have been given.
     """
     decoder = codecs.getincrementaldecoder("utf-8")()
-    line, rest, wrong = 1, "", None
-    while wrong is None:
+    line, last, rest, wrong = 1, "\n", "", None
+    ended = False
+    while not ended and wrong is None:
         chunk = file.read1(_CHUNK)
+        ended = not chunk
         try:
-            text = decoder.decode(chunk, final=not chunk)
+            text = decoder.decode(chunk, final=ended)
         except UnicodeDecodeError as error:
             text, wrong = error.object[: error.start].decode("utf-8"), error.object[error.start]
         *whole, rest = re.split(r"(\s)", rest + text)
+        if ended and wrong is None:
+            whole, rest = [*whole, rest], ""
         for piece in whole:
             line += piece == "\n"
             if piece == "\n" or piece.strip():
+                last = piece
                 yield piece
-        if not chunk and wrong is None:
-            if rest:
-                yield from (rest, "\n")
-            return
-    raise _not_utf8(name, line, wrong)
+    if wrong is not None:
+        raise _not_utf8(name, line, wrong)
+    if last != "\n":
+        yield "\n"
 
 
 def _not_utf8(name: str, line: int, byte: int) -> DataError:

@@ -1,7 +1,6 @@
 """A run's model over one sequence, seen from inside, whatever its task."""
 
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +11,9 @@ from loopwise.codec.corpus import Source, read_sources
 from loopwise.diagnose.states import Inspection
 from loopwise.errors import ConfigError, DataError, RunError, missing_extra
 from loopwise.runs import Run
-from loopwise.runtime.bundle import Bundle, read_bundle
-from loopwise.tasks.registry import read_checkpoint, read_config
+from loopwise.runtime.bundle import Bundle
+from loopwise.tasks.registry import read_config
+from loopwise.tasks.weights import bundle_of
 
 if TYPE_CHECKING:
     from loopwise.tasks.synthetic.config import SyntheticConfig
@@ -54,7 +54,7 @@ def inspect_run(
         DataError: a sequence that is too short or cannot be read, or has no step `at`.
         MissingExtraError: training is not installed.
     """
-    bundle = _read(path, checkpoint)
+    bundle = bundle_of(path, checkpoint)
     if bundle.task == "translator":
         if series is not None or name is not None or seed is not None or data:
             raise ConfigError(
@@ -157,23 +157,6 @@ def _drawn(config: "SyntheticConfig", seed: int) -> NDArray[np.float32]:
     from loopwise.tasks.synthetic.problems import held_out
 
     return held_out(config.problem, 1, seed).inputs[:, 0]
-
-
-def _read(path: str | os.PathLike[str], checkpoint: str) -> Bundle:
-    """The bundle, with a checkpoint's weights if another one than the best is asked for."""
-    bundle = read_bundle(path)
-    if checkpoint == "best":
-        return bundle
-    run = Run.open(path)
-    try:
-        tensors = read_checkpoint(run, checkpoint).tensors
-    except ModuleNotFoundError as error:
-        raise missing_extra(error, "--checkpoint") from error
-    weights = {
-        name: tensors[f"model.{name}"].float().numpy() if f"model.{name}" in tensors else own
-        for name, own in bundle.tensors.items()  # a forecaster's calibration is the bundle's alone
-    }
-    return replace(bundle, tensors=weights)
 
 
 def _measured(path: str | os.PathLike[str], data: tuple[str, ...]) -> Source | None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from loopwise.cli.grouping import refuse
+from loopwise.cli.model import note_of_whole
 from loopwise.cli.pairs import TRANSLATOR, PairGroup, read_pairs_of
 from loopwise.cli.searching import SearchGroup, search_options
 from loopwise.errors import ConfigError
@@ -107,6 +108,7 @@ def evaluate_translations(
     if options.stream:
         outcome = _word_by_word(path, model, pairs, options.wait)
     else:
+        note_of_whole(path, model)
         outcome = _whole(model, pairs, options.batch or 64, wanted)
     if options.save_translations is not None:
         lines = "".join(f"{text}\n" for text in outcome.texts)
