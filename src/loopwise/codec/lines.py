@@ -73,28 +73,35 @@ def read_words(name: str, file: Pipe) -> Iterator[str]:
     Raises:
         DataError: a line that is not UTF-8, once all words before that place have been given.
     """
+    rest, begun = "", False
+    for text in _texts(name, file):
+        *whole, rest = re.split(r"(\s)", rest + text)
+        for piece in whole:
+            if piece == "\n" or piece.strip():
+                begun = piece != "\n"
+                yield piece
+    if rest:
+        yield rest
+    if rest or begun:
+        yield "\n"
+
+
+def _texts(name: str, file: Pipe) -> Iterator[str]:
+    """What comes, decoded; before what is not UTF-8 the text up to there."""
     decoder = codecs.getincrementaldecoder("utf-8")()
-    line, last, rest, wrong = 1, "\n", "", None
-    ended = False
-    while not ended and wrong is None:
+    line, ended = 1, False
+    while not ended:
         chunk = file.read1(_CHUNK)
         ended = not chunk
         try:
             text = decoder.decode(chunk, final=ended)
         except UnicodeDecodeError as error:
-            text, wrong = error.object[: error.start].decode("utf-8"), error.object[error.start]
-        *whole, rest = re.split(r"(\s)", rest + text)
-        if ended and wrong is None:
-            whole, rest = [*whole, rest], ""
-        for piece in whole:
-            line += piece == "\n"
-            if piece == "\n" or piece.strip():
-                last = piece
-                yield piece
-    if wrong is not None:
-        raise _not_utf8(name, line, wrong)
-    if last != "\n":
-        yield "\n"
+            sound = error.object[: error.start].decode("utf-8")
+            yield sound
+            byte = error.object[error.start]
+            raise _not_utf8(name, line + sound.count("\n"), byte) from None
+        line += text.count("\n")
+        yield text
 
 
 def _not_utf8(name: str, line: int, byte: int) -> DataError:
