@@ -47,7 +47,7 @@ def test_other_tokens_of_the_same_text(text, dropout):
 def test_without_dropping_a_chunk_is_merged_as_by_tokenizers(text):
     assert encode([text], 1e-300) == encode([text], 0) == [CODEC.encode_text(text).tolist()]
     for chunk in text.split():
-        assert defined(chunk, 0, random) == tuple(CODEC.encode_text(chunk).tolist()) or "'" in chunk
+        assert defined(chunk, 0, random) == tuple(CODEC.encode_text(chunk).tolist())
 
 
 def test_with_all_dropped_the_bytes_are_left():

@@ -97,9 +97,9 @@ def test_nothing_to_use_is_an_error():
         list_pairs([("", "b")], PairFilter("skip"))
 
 
-def test_a_subset_is_in_the_order_asked_for():
+def test_chosen_pairs_are_in_the_order_asked_for():
     pairs = list_pairs([("a", "A"), ("b", "B"), ("c", "C")])
-    assert pairs.subset(np.array([2, 0])) == Pairs(["c", "a"], ["C", "A"], [3, 1], ["pairs"] * 2)
+    assert pairs.choose(np.array([2, 0])) == Pairs(["c", "a"], ["C", "A"], [3, 1], ["pairs"] * 2)
 
 
 @pytest.mark.parametrize(

@@ -109,20 +109,11 @@ class Pairs:
         """The files, as messages call them."""
         return ", ".join(dict.fromkeys(self.names))
 
-    def choose(self, index: Sequence[int]) -> "Pairs":
-        """Some of them, by their places; nothing was left out of these."""
-        return Pairs(
-            [self.sources[i] for i in index],
-            [self.targets[i] for i in index],
-            [self.lines[i] for i in index],
-            [self.names[i] for i in index],
-        )
-
     def where(self, index: int) -> str:
         """The place of a pair, for messages: its file and line."""
         return f"{self.names[index]}, line {self.lines[index]}"
 
-    def subset(self, indices: Sequence[int]) -> "Pairs":
+    def choose(self, indices: Sequence[int]) -> "Pairs":
         """Some of the pairs, in the order of `indices`; nothing counts as dropped from them."""
         return Pairs(
             [self.sources[i] for i in indices],

@@ -24,8 +24,9 @@ class SentenceCodec:
     """Sentences to ids in ``[0, size)`` and back, by a text codec.
 
     A sentence is encoded as if a space stood before it, so that a word has the same tokens
-    wherever it stands; one without any character has no tokens. Words lose what is more than one
-    space between them.
+    wherever it stands; one without any character has no tokens. `decode` gives the sentence back,
+    as far as its characters or words are known; with words as the unit, single spaces stand
+    between them.
 
     Args:
         text: the vocabulary.

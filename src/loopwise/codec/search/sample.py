@@ -104,12 +104,11 @@ def _restrict(
     # By score, as different scores may have equal weights; then top_k=1 is greedy to the last bit.
     vocabulary = scores.shape[1]
     order = largest(scores, min(options.top_k or vocabulary, vocabulary))
-    kept = np.take_along_axis(weights, order, axis=1)
+    rows = np.arange(len(scores))[:, np.newaxis]
+    kept = weights[rows, order]
     if options.top_p < 1:
         cumulative = kept.cumsum(axis=1)
-        before = np.roll(cumulative, 1, axis=1)
-        before[:, 0] = 0
-        kept[before >= options.top_p * cumulative[:, -1:]] = 0
+        kept[:, 1:][cumulative[:, :-1] >= options.top_p * cumulative[:, -1:]] = 0
     restricted = np.zeros_like(weights)
-    np.put_along_axis(restricted, order, kept, axis=1)
+    restricted[rows, order] = kept
     return restricted
