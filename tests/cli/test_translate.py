@@ -3,6 +3,7 @@
 import gzip
 import json
 import subprocess
+import sys
 
 import pytest
 
@@ -32,7 +33,7 @@ def test_a_line_for_each_line_and_empty_ones_in_place(translator):
 
 def test_line_ends_and_files(translator, tmp_path):
     expected = load(translator).translate(["eins zwei", "drei", "vier"])
-    text = "eins zwei\r\ndrei\nvier".encode()
+    text = b"eins zwei\r\ndrei\nvier"
     assert translated(translator, stdin=b"\xef\xbb\xbf" + text).splitlines() == expected
     (tmp_path / "a").write_bytes(text)
     (tmp_path / "b.gz").write_bytes(gzip.compress(text))
@@ -173,7 +174,8 @@ def test_lines_come_as_soon_as_their_batch_is_done(translator):
         text=True,
         bufsize=1,
     ) as process:
-        assert process.stdin and process.stdout
+        assert process.stdin
+        assert process.stdout
         for line, wanted in zip(["eins zwei", "drei"], expected, strict=True):
             process.stdin.write(f"{line}\n")
             assert process.stdout.readline() == f"{wanted}\n"
@@ -228,3 +230,40 @@ def test_an_ensemble_has_one_vocabulary(translator, pairs, tmp_path):
     )
     said = mistake("translate", translator, other, stdin=TEXT)
     assert said.startswith(f"{translator}, {other}: translator 2 has another vocabulary")
+
+
+WITHOUT_TORCH = """
+import sys
+from loopwise.cli import main
+
+for command in {!r}:
+    sys.argv = ["loopwise", *command]
+    try:
+        main()
+    except SystemExit as end:
+        assert end.code == 0, command
+heavy = {{"torch", "lightning_fabric", "tokenizers"}} & sys.modules.keys()
+sys.exit(f"imported: {{sorted(heavy)}}" if heavy else 0)
+"""
+
+
+def test_a_translator_is_used_without_torch(translator, waiting, pairs, tmp_path):
+    text, both, out = (str(path) for path in (pairs / "p.de", pairs / "p.tsv", tmp_path))
+    model, stream = str(translator), str(waiting)
+    commands = [
+        ["train", "translation", "--help"],
+        ["config", "translation"],
+        ["translate", model, "--input", text, "--n-best", "2", "--json"],
+        ["translate", stream, "--stream"],
+        ["evaluate", model, both],
+        ["evaluate", stream, both, "--stream"],
+        ["score", model, both, "--tokens"],
+        ["export", model, f"{out}/m.safetensors", "--dtype", "int8", "--limit", "9"],
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH.format(commands)],
+        input=b"eins zwei",
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()

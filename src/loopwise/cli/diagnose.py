@@ -20,7 +20,7 @@ def diagnose(
         list[str] | None,
         typer.Argument(
             metavar="DATA...",
-            help="Text, a table or pairs to look at instead of the run's.",
+            help="Text, or a forecaster's table, to look at instead of the run's.",
         ),
     ] = None,
     checkpoint: Annotated[

@@ -34,7 +34,7 @@ def diagnose_run(
     Args:
         path: the run's directory.
         data: for a language model: other text, as ``--data`` takes it; for a forecaster: another
-            table; for a translator: other pairs.
+            table.
         checkpoint: ``"latest"``, ``"best"``, or one by name, step or path.
         thorough: as in `loopwise.diagnose`.
 
@@ -129,8 +129,7 @@ def _to_look_at(config: Config, data: tuple[str, ...]) -> Config:
         if not data:
             return config.model_copy(update={"train": few})
         if config.task == "translation":
-            pairs = config.data.model_copy(update={"train": data, "source": (), "target": ()})
-            return config.model_copy(update={"train": few, "data": pairs.absolute()})
+            raise ConfigError("a translator is looked at on the run's own pairs: give no files")
         if config.task != "forecast":
             raise ConfigError(f"{config.task} makes up its data: give no files")
         file, *others = data

@@ -53,16 +53,15 @@ class TextGroup:
         """The cache, if there is to be one."""
         from loopwise.runtime.cache import NeuralCache
 
-        said: dict[str, Any] = self.of_cache
-        return NeuralCache(self.cache, **said) if self.cache else None
+        return NeuralCache(self.cache, **self.of_cache) if self.cache else None
 
     @property
-    def of_cache(self) -> dict[str, float]:
+    def of_cache(self) -> dict[str, Any]:
         """What is said of the cache, by the names of `NeuralCache`."""
         return _said(theta=self.cache_theta, interpolation=self.cache_weight)
 
     @property
-    def of_dynamic(self) -> dict[str, float]:
+    def of_dynamic(self) -> dict[str, Any]:
         """What is said of dynamic evaluation, by the names of `DynamicEvaluation`."""
         return _said(lr=self.dynamic_lr, decay=self.dynamic_decay)
 
@@ -76,7 +75,7 @@ class TextGroup:
             raise ConfigError("--dynamic-lr and --dynamic-decay need --dynamic: give it as well")
 
 
-def _said(**options: float | None) -> dict[str, float]:
+def _said(**options: float | None) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
