@@ -104,7 +104,7 @@ def test_example_configurations_are_valid(file):
 
 
 @pytest.mark.parametrize(
-    "file", sorted(ROOT.glob("examples/forecast_*.py")), ids=lambda file: file.stem
+    "file", sorted(ROOT.glob("examples/*_*.py")), ids=lambda file: file.stem
 )
 def test_an_example_runs_from_its_first_cell_to_its_last(file, folder):
     environment = {**os.environ, "STEPS": "10", "OUT": str(folder / "out")}

@@ -32,7 +32,7 @@ def test_states_are_of_the_encoder(model):
     names = [layer.name for layer in found.layers]
     assert names[0] == "encoder.0.l0"
     assert names[1:] == ([] if model.wait else ["encoder.0.l0_reverse"])
-    assert found.tokens == ("eins", "zwei", "drei")
+    assert found.tokens == ("·eins", "·zwei", "·drei")
     for layer in found.layers:
         assert layer.parts["hidden"].shape == (3, 1, 12)
 
@@ -40,7 +40,7 @@ def test_states_are_of_the_encoder(model):
 def test_attention_is_the_models(model):
     found = inspect_sentence(model, TEXT, TARGET, None)
     seen = found.attention
-    assert seen.target == ("one", "two", "three")
+    assert seen.target == ("·one", "·two", "·three")
     assert seen.given
     np.testing.assert_allclose(seen.weights.sum(1), 1, atol=1e-5)
     if model.wait:  # the first word has seen the first alone
@@ -61,7 +61,7 @@ def test_a_token_is_explained_by_the_source(model):
     for at in range(3):
         found = inspect_sentence(model, TEXT, TARGET, at).attribution
         assert found.place == f"at token {at} of the translation"
-        assert found.what == f"the log-probability of {TARGET.split()[at]!r}"
+        assert found.what == f"the log-probability of {'·' + TARGET.split()[at]!r}"
         assert found.occlusion.shape == found.integrated.shape == (3,)
         if not model.wait:
             expected = model.log_probs(TEXT, TARGET)[0][at]
@@ -88,8 +88,8 @@ def test_lines_pictures_and_page(model):
     assert "attention" in drawn
     assert {"hidden.encoder.0.l0", "gate-f.encoder.0.l0"} <= drawn.keys()
     (axis,) = drawn["attention"].axes
-    assert [label.get_text() for label in axis.get_yticklabels()] == ["one", "two", "three"]
-    assert [label.get_text() for label in axis.get_xticklabels()] == ["eins", "zwei", "drei"]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["·one", "·two", "·three"]
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["·eins", "·zwei", "·drei"]
     page = inspect_page.page(found, drawn)
     assert "Where each word looks" in page
     assert "Why at token 0 of the translation" in page

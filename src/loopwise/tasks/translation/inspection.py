@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from loopwise.codec.sentences import TranslationCodec
 from loopwise.diagnose.attribution import attribute
 from loopwise.diagnose.states import Attention, Attribution, Inspection
 from loopwise.diagnose.trace import trace
@@ -58,12 +59,19 @@ def inspect_sentence(
         )
     return Inspection(
         "text",
-        tuple(_shown(token) for token in alignment.source),
+        tuple(_shown(codec, token) for token in alignment.source),
         states,
         {},
         None,
         _attribution(model, network, batch, alignment, place % len(ids)),
-        attention=_attention(alignment, text, translation, given=target is not None),
+        attention=Attention(
+            tuple(_shown(codec, token) for token in alignment.target),
+            alignment.weights,
+            _words(alignment, text, translation),
+            str(alignment),
+            translation,
+            given=target is not None,
+        ),
     )
 
 
@@ -83,12 +91,11 @@ def _network(model: LoadedTranslator) -> TranslationNetwork:
     return network
 
 
-def _attention(alignment: Alignment, text: str, translation: str, *, given: bool) -> Attention:
-    table = alignment.by_words
-    sources, targets = text.split(), translation.split()
-    words = tuple((targets[t], sources[s], float(table[t, s])) for t, s in alignment.pairs)
-    shown = tuple(_shown(token) for token in alignment.target)
-    return Attention(shown, alignment.weights, words, str(alignment), translation, given)
+def _words(
+    alignment: Alignment, text: str, translation: str
+) -> tuple[tuple[str, str, float], ...]:
+    table, sources, targets = alignment.by_words, text.split(), translation.split()
+    return tuple((targets[t], sources[s], float(table[t, s])) for t, s in alignment.pairs)
 
 
 def _attribution(
@@ -99,6 +106,7 @@ def _attribution(
     at: int,
 ) -> Attribution:
     """What the source's tokens give to one token of the translation."""
+    codec = model.codec
     chosen, table = int(batch.targets[at, 0]), source_embedding(network.own()).detach()
     x = table[batch.source[:, 0]]
 
@@ -110,10 +118,10 @@ def _attribution(
         chances = _log_probs(network, batch, x[:, None], at)[0]
     top = chances.topk(min(LIKELY, len(chances)))
     likely = tuple(
-        (_shown(model.codec.target.token(int(i))), float(p))
+        (_shown(codec, codec.target.token(int(i))), float(p))
         for i, p in zip(top.indices, top.values.exp(), strict=True)
     )
-    what = f"the log-probability of {_shown(alignment.target[at])!r}"
+    what = f"the log-probability of {_shown(codec, alignment.target[at])!r}"
     place = f"at token {at} of the translation"
     return Attribution(len(x) - 1, 0, what, float(chances[chosen]), *shares, likely, place)
 
@@ -131,5 +139,6 @@ def _log_probs(network: TranslationNetwork, batch: PairBatch, x: Tensor, at: int
     return torch.log_softmax(readout @ weight.T + bias, -1)
 
 
-def _shown(token: str) -> str:
-    return token.replace(" ", "·")
+def _shown(codec: TranslationCodec, token: str) -> str:
+    """A token as it is shown: a space, which words are spelled without, as ·."""
+    return f"·{token}" if codec.unit == "words" else token.replace(" ", "·")
