@@ -91,9 +91,7 @@ def _network(model: LoadedTranslator) -> TranslationNetwork:
     return network
 
 
-def _words(
-    alignment: Alignment, text: str, translation: str
-) -> tuple[tuple[str, str, float], ...]:
+def _words(alignment: Alignment, text: str, translation: str) -> tuple[tuple[str, str, float], ...]:
     table, sources, targets = alignment.by_words, text.split(), translation.split()
     return tuple((targets[t], sources[s], float(table[t, s])) for t, s in alignment.pairs)
 
