@@ -16,18 +16,23 @@ if TYPE_CHECKING:
     from loopwise.runtime.load import Loaded
     from loopwise.tasks.forecast.config import DataConfig
 
+FORECASTER = "Of a forecaster"
+"""Heading of options, where a command has those of other models, too."""
+
 Layout = Annotated[
     Literal["long", "wide", "rows"] | None,
     typer.Option(
         help="A row a point (long), a column a series (wide) or a row a series (rows).  "
-        "[default: the run's; of a bundle long]"
+        "[default: the run's; of a bundle long]",
+        rich_help_panel=FORECASTER,
     ),
 ]
 Missing = Annotated[
     Literal["error", "interpolate", "mask"] | None,
     typer.Option(
         help="Gaps and missing values: error, interpolate or mask.  "
-        "[default: the run's; of a bundle error]"
+        "[default: the run's; of a bundle error]",
+        rich_help_panel=FORECASTER,
     ),
 ]
 Point = Annotated[

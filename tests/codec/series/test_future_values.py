@@ -5,6 +5,7 @@ import pandas as pd
 import polars as pl
 import pytest
 
+from codec.series.tables import long
 from loopwise.codec.series.table import Columns, future_values, panel_from_table
 from loopwise.errors import DataError
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from loopwise.codec.series.windows import cut, following, spaces_at
+from loopwise.codec.series.spaces import spaces_at
+from loopwise.codec.series.windows import cut, following
 from loopwise.tasks.forecast import linear
 from loopwise.tasks.forecast.linear import fit_linear, seasonal_profile
 from loopwise.tasks.forecast.task import ForecastTask

@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from loopwise.codec.series.windows import Prepared, Space, Windows, cut, following
+from loopwise.codec.series.spaces import Space
+from loopwise.codec.series.windows import Prepared, Windows, cut, following
 from loopwise.errors import DataError
 from loopwise.runtime.description import ForecasterDescription
 

@@ -79,14 +79,19 @@ class TranslationTask:
 
     @property
     def summary(self) -> str:
-        """Pairs and network in a line each."""
+        """Pairs and network in a line each, and in another what was left out of the pairs."""
         codec, model = self.codec, self.config.model
         shared = f", the first {codec.target.size:,} in translations" if codec.shared else ""
         sizes = dict.fromkeys((codec.source.size, *(() if codec.shared else (codec.target.size,))))
         parameters = sum(parameter.numel() for parameter in self.model.parameters())
+        left_out = "".join(
+            f"{name}: {pairs.dropped}\n"
+            for name, pairs in (("training", self.pairs), ("validation", self.valid))
+            if pairs.dropped.total
+        )
         return (
             f"{len(self.pairs):,} pairs, {len(self.valid):,} for validation; vocabulary: "
-            f"{' and '.join(f'{size:,}' for size in sizes)} {codec.unit}{shared}\n"
+            f"{' and '.join(f'{size:,}' for size in sizes)} {codec.unit}{shared}\n{left_out}"
             f"model: {model.num_layers} + {model.decoder_layers} x {model.cell}, "
             f"{parameters:,} parameters"
         )
