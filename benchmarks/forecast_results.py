@@ -84,7 +84,7 @@ def m4(settings: list[str]) -> None:
 
 
 def ett(horizon: int, settings: list[str]) -> None:
-    """Intervals are put right again after each horizon, by the five horizons before.
+    """Intervals are put right again after each horizon, by the five horizons before, or POINTS.
 
     Errors are of all windows; and, as papers have them whose test loader drops its last incomplete
     batch of 256, of those without it.
@@ -94,6 +94,7 @@ def ett(horizon: int, settings: list[str]) -> None:
     file = f"data.train={data('ett/ETTh1.csv')}"
     panel = read_panel(ForecastConfig.load(None, [*names, file]).data).head(14400)
     found, seconds = fit(panel.head(11520), [*names, "data.valid=2880", *settings])
+    points = int(os.environ.get("POINTS", 5 * horizon))
     values = panel.values
     deviation = values[:8640].std(0)
     square: list[np.ndarray] = []  # of each window
@@ -109,7 +110,7 @@ def ett(horizon: int, settings: list[str]) -> None:
         off = (forecasts.point("median") - actual) / deviation
         absolute.append(np.mean(np.abs(off), axis=(1, 2)))
         covered["of training"].append(forecasts.scores(actual)[::8])
-        recent = found.recalibrated(panel.head(begin))
+        recent = found.recalibrated(panel.head(begin), points)
         again = recent.forecast_at(panel, ends[None, ::8])
         covered["recalibrated"].append(again.scores(actual[::8]))
     errors = np.concatenate(square), np.concatenate(absolute)
