@@ -45,6 +45,7 @@ class ForecastTask:
     """
 
     monitor = "loss"
+    unit = "targets"
 
     def __init__(self, config: ForecastConfig, panel: Panel, world: World | None = None):
         world = world or World.current()
@@ -115,9 +116,12 @@ class ForecastTask:
         return known(self.description.window // self.description.patch)
 
     def loss(self, model: nn.Module, batch: ForecastBatch, state: State | None) -> StepLoss:
-        """Mean loss of the targets that are known, in units of their window's scale."""
+        """Mean over members of each one's mean loss of the targets that are known.
+
+        In units of their window's scale.
+        """
         raws: list[Raw] = model(batch.windows, self.config.train.origins, batch.chosen)
-        total = torch.zeros(())
+        means: list[Tensor] = []
         count = 0
         for raw, targets, scale, weight in zip(
             raws, batch.targets, batch.scale, batch.weight, strict=True
@@ -125,9 +129,9 @@ class ForecastTask:
             there = torch.isfinite(targets)
             losses = self.losses(raw, torch.where(there, targets, 0.0), scale)
             whole = torch.where(there, losses, 0.0) * weight[:, None, None, None]
-            total = total + whole.sum()
+            means.append(whole.sum() / there.sum().clamp_min(1))
             count += int(there.sum())
-        mean, members = total / max(count, 1), len(raws)
+        mean, members = torch.stack(means).mean(), len(raws)
         # the sum of the members' means is what is minimised: so several train as each would alone
         others = mean * (members - 1) if members > 1 else None
         return StepLoss(mean, max(count // members, 1), penalty=others)
@@ -171,11 +175,16 @@ class ForecastTask:
         weights = np.ones(len(self.panel)) if weights is None else weights
         rows = np.repeat(weights, each)
         if self.config.train.weighting == "mase":
-            rows = rows / np.maximum(self.naive_errors(scaled=True), LEAST_ERROR)
+            shares = 1 / np.maximum(self.naive_errors(scaled=True), LEAST_ERROR)
+            known = np.isfinite(shares)
+            usual = np.median(shares[known]) if known.any() else 1.0
+            rows = rows * np.where(known, shares, usual)
         return rows / rows.mean()
 
     def naive_errors(self, *, scaled: bool = False) -> NDArray[np.float64]:
         """Of each row, over what is not held out, the seasonal naive forecast's mean error, [R].
+
+        NaN where no two values a season apart are known.
 
         Args:
             scaled: of the logarithms where they are forecast, and in units of the row's spread.
@@ -197,5 +206,6 @@ class ForecastTask:
         there = np.isfinite(off)
         total = np.add.reduceat(np.where(there, off, 0.0), prepared.offsets[:-1], axis=0)
         count = np.add.reduceat(there.astype(float), prepared.offsets[:-1], axis=0)
-        mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-        return mean.reshape(-1) if prepared.per_series > 1 else np.nanmean(mean, axis=1)
+        if prepared.per_series == 1:  # the channels of a row together
+            total, count = total.sum(1), count.sum(1)
+        return np.where(count > 0, total / np.maximum(count, 1), np.nan).reshape(-1)

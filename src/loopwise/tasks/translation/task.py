@@ -41,6 +41,7 @@ class TranslationTask:
     """
 
     monitor = "loss"
+    unit = "tokens"
 
     def __init__(
         self,
