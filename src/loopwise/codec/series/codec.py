@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from loopwise.codec.series.calendar import calendar, calendar_names
 from loopwise.codec.series.columns import Columns
+from loopwise.codec.series.layouts import Layout
+from loopwise.codec.series.mending import Missing
 from loopwise.codec.series.panel import Panel, Schema
 from loopwise.codec.series.stamps import Stamps
 
@@ -61,6 +63,8 @@ class SeriesCodec:
         series: the names of the series that it was trained on where it learned each one's
             smoothing; else empty.
         alias: what forecasts are called in tables.
+        layout: of the table that it was trained on, see `loopwise.codec.series.layouts`.
+        missing: what was done with what was missing there, see `loopwise.codec.series.mending`.
     """
 
     schema: Schema
@@ -74,6 +78,8 @@ class SeriesCodec:
     static: Standard
     series: tuple[str, ...] = ()
     alias: str = "loopwise"
+    layout: Layout = "long"
+    missing: Missing = "error"
 
     @property
     def channels(self) -> int:

@@ -13,6 +13,7 @@ from loopwise.codec.series.panel import Panel
 from loopwise.codec.series.windows import prepare
 from loopwise.diagnose.dependence import known
 from loopwise.diagnose.report import Dependence
+from loopwise.errors import DataError
 from loopwise.export.bundle import to_bundle
 from loopwise.nn.state import State
 from loopwise.runtime.bundle import write_bundle
@@ -55,6 +56,8 @@ class ForecastTask:
         held = np.array([held_out(config, int(length)) for length in panel.lengths])
         # a series too short to hold anything out is learned from as a whole
         self.until = np.where(panel.lengths - held >= 2, panel.lengths - held, panel.lengths)
+        if self.until.max() < 2:
+            raise DataError(f"{panel.longest}; at least 2 are needed to learn from")
         self.prepared = prepare(panel, self.codec, 0, until=self.until)
         each = self.codec.rows_per_series
         self.batches = WindowStream(
