@@ -227,7 +227,8 @@ def test_a_table_may_have_a_series_in_each_row():
             {"y": ["1", "2", "3", "4,5", "5", "6", "x", "8"]},
             (
                 "series 'b', row 4 (2024-01-02): 'y' is '4,5', which is not a number (2 such "
-                "entries); correct it, or choose missing=interpolate or missing=mask"
+                "entries); numbers are written with a point and without thousands marks; correct "
+                "it, or choose missing=interpolate or missing=mask"
             ),
         ),
         (

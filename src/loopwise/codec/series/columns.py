@@ -1,5 +1,6 @@
 """Columns of a table: which means what, and their values as arrays, errors with their row."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -162,8 +163,14 @@ def numbers(column: "nw.Series[Any]", place: Callable[[int], str] | None = None)
         k = int(wrong[0])
         where = place(k) if place else f"column {column.name!r}, row {k + 1}"
         more = f" ({len(wrong)} such entries)" if len(wrong) > 1 else ""
-        raise DataError(f"{where}: {texts[k]!r} is not a number{more}")
+        raise DataError(f"{where}: {texts[k]!r} is not a number{more}{why_no_number(texts[k])}")
     return values
+
+
+def why_no_number(text: str) -> str:
+    """How numbers are written, for messages about an entry that has commas; else nothing."""
+    comma = re.fullmatch(r"\s*[+-]?[\d.,]*,[\d.,]*\s*", text)
+    return "; numbers are written with a point and without thousands marks" if comma else ""
 
 
 def numbers_and_texts(

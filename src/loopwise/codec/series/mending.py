@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from loopwise.codec.series.columns import why_no_number
 from loopwise.codec.series.frequency import Frequency
 from loopwise.codec.series.layouts import Points
 from loopwise.codec.series.panel import Floats, Integers, Panel, offsets_of
@@ -113,6 +114,7 @@ def without_texts(points: Points, missing: Missing) -> None:
     told = (
         f"{points.where(k)} ({stamp_text(points.stamps[k])}): {points.names[column]!r} is "
         f"{points.texts[k, column]!r}, which is not a number{_more(len(places), 'such entries')}"
+        f"{why_no_number(points.texts[k, column])}"
     )
     if missing == "error":
         raise DataError(f"{told}; correct it, or choose missing=interpolate or missing=mask")

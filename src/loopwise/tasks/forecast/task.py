@@ -24,7 +24,7 @@ from loopwise.tasks.forecast.linear import fit_linear
 from loopwise.tasks.forecast.losses import target_loss
 from loopwise.tasks.forecast.model import ForecastNetwork
 from loopwise.tasks.forecast.plan import describe, held_out, make_codec
-from loopwise.tasks.forecast.validation import Validation, validate
+from loopwise.tasks.forecast.validation import Validation, mean_known, validate
 from loopwise.tasks.layers.modules import summarise
 from loopwise.train.processes import World
 from loopwise.train.task import StepLoss
@@ -209,6 +209,5 @@ class ForecastTask:
         there = np.isfinite(off)
         total = np.add.reduceat(np.where(there, off, 0.0), prepared.offsets[:-1], axis=0)
         count = np.add.reduceat(there.astype(float), prepared.offsets[:-1], axis=0)
-        if prepared.per_series == 1:  # the channels of a row together
-            total, count = total.sum(1), count.sum(1)
-        return np.where(count > 0, total / np.maximum(count, 1), np.nan).reshape(-1)
+        mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+        return mean.reshape(-1) if prepared.per_series > 1 else mean_known(mean, 1)
