@@ -222,6 +222,7 @@ NB_MODULE(_native, module) {
       .def("reset", &Streams::reset, nb::arg("stream") = 0)
       .def("state", &Streams::state, nb::arg("stream") = 0)
       .def("set_state", &Streams::set_state, nb::arg("state"), nb::arg("stream") = 0)
+      .def("reorder", &Streams::reorder, nb::arg("rows"))
       .def("__len__", &Streams::capacity);
   module.def("isa", [] { return loopwise::kernels().name; });
   module.def("isas", &loopwise::offered);

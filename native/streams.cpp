@@ -194,6 +194,24 @@ void Streams::set_state(nb::bytes state, int stream) {
   std::memcpy(at(stream), state.data(), state.size());
 }
 
+void Streams::reorder(nb::object rows) {
+  Turn turn(*this);
+  const View view(rows, false);
+  require_array(view, "rows");
+  require(view.dimensions() == 1 && view.is('i'), "rows: expected int32 [n]");
+  const int32_t* row = view.data<const int32_t>();
+  const size_t n = static_cast<size_t>(view.size(0));
+  require(n <= static_cast<size_t>(capacity_), "rows: more than there are streams");
+  for (size_t i = 0; i < n; i++) check(row[i]);
+  if (!spare_.get()) spare_ = Aligned(sizeof(float) * stride_ * static_cast<size_t>(capacity_));
+  float* to = static_cast<float*>(spare_.get());
+  auto moves = [&](size_t i) { return static_cast<size_t>(row[i]) != i; };
+  for (size_t i = 0; i < n; i++)
+    if (moves(i)) std::copy_n(at(row[i]), stride_, to + stride_ * i);
+  for (size_t i = 0; i < n; i++)
+    if (moves(i)) std::copy_n(to + stride_ * i, stride_, at(static_cast<int>(i)));
+}
+
 nb::object Streams::push(nb::object x) {
   Turn turn(*this);
   states_[0] = at(0);

@@ -73,6 +73,9 @@ class Streams {
   void reset(int stream);
   nb::bytes state(int stream);
   void set_state(nb::bytes state, int stream);
+  // Streams 0 to n - 1 go on from where rows [n] int32 were, any of them any number of times; the
+  // streams from n on keep their states.
+  void reorder(nb::object rows);
   int capacity() const { return capacity_; }
 
  private:
@@ -93,7 +96,7 @@ class Streams {
   std::shared_ptr<Model> model_;
   int capacity_;
   size_t stride_;
-  Aligned arena_, scratch_;
+  Aligned arena_, spare_, scratch_;  // spare: a second arena, from the first `reorder` on
   int room_ = 0;  // positions that the scratch has room for
   std::vector<float*> states_;
   std::vector<const float*> x_;

@@ -136,6 +136,11 @@ def test_the_check_can_fail():
             "from loopwise.codec.text import train_codec; train_codec('bpe', [])",
             "The codec 'bpe' needs more packages: pip install 'loopwise[text]'",
         ),
+        (
+            "sacrebleu",
+            "from loopwise.codec.translation_metrics import *; translation_score(['a'], ['a'])",
+            "Measuring translations needs more packages: pip install 'loopwise[text]'",
+        ),
         *(
             (
                 package,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from loopwise.runtime.load import load
     from loopwise.tasks.forecast.estimator import Forecaster
     from loopwise.tasks.lm.estimator import LanguageModel
+    from loopwise.tasks.translation.estimator import Translator
 
 __version__ = "0.1.0"
 
@@ -32,6 +33,7 @@ _HOMES = {
     "RNNCell": "loopwise.nn.cells",
     "LanguageModel": "loopwise.tasks.lm.estimator",
     "Recurrent": "loopwise.nn.recurrent",
+    "Translator": "loopwise.tasks.translation.estimator",
     "accelerate": "loopwise.nn.accelerate",
     "backend": "loopwise.nn.backend",
     "load": "loopwise.runtime.load",
@@ -48,6 +50,7 @@ __all__ = [
     "LoopwiseError",
     "RNNCell",
     "Recurrent",
+    "Translator",
     "accelerate",
     "backend",
     "diagnose",

@@ -77,6 +77,7 @@ EXTRAS = {
     "lightning_fabric": "train",
     "filelock": "train",
     "tokenizers": "text",
+    "sacrebleu": "text",
     "pooch": "data",
     "tensorboard": "tensorboard",
     "matplotlib": "plot",

@@ -127,7 +127,9 @@ def test_without_tokenizers_the_error_names_the_extra(monkeypatch):
 
 def test_the_codecs_load_neither_tokenizers_nor_torch():
     code = (
-        "import sys, loopwise.codec.text, loopwise.codec.search, loopwise.codec.metrics\n"
-        "assert not {'tokenizers', 'torch'} & set(sys.modules)\n"
+        "import sys, loopwise.codec.text, loopwise.codec.search.sequences, loopwise.codec.metrics\n"
+        "import loopwise.codec.sentences, loopwise.codec.pair_files\n"
+        "import loopwise.codec.translation_metrics\n"
+        "assert not {'tokenizers', 'sacrebleu', 'torch'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, env={"PYTHONPATH": ":".join(sys.path)})

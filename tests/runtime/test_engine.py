@@ -188,6 +188,57 @@ def test_wrong_calls_leave_the_states(streams, x, message):
     assert [many.snapshot(k) for k in range(3)] == before
 
 
+@pytest.mark.parametrize(
+    "rows", [[], [2], [3, 3, 0, 0], [1, 0], [0, 1, 2, 3], [3, 2, 1, 0]], ids=str
+)
+@pytest.mark.parametrize("numpy", [False, True], ids=["engine", "numpy"])
+@pytest.mark.parametrize("cell", CELLS)
+def test_reordered_streams_go_on_from_the_states_of_others(cell, numpy, rows, monkeypatch):
+    if numpy:
+        monkeypatch.setattr(loaded, "engine_takes", lambda *_: False)
+    model = single(cell)
+    many, expected = model.stream(4), model.stream(4)
+    assert isinstance(many._steps, steps.NumpySteps) == numpy
+    for _ in range(2):  # the second time into memory that has been used
+        many.step(range(4), [5, 6, 7, 8])
+        states = [many.snapshot(k) for k in range(4)]
+        many._steps.reorder(np.array(rows, np.int32))
+        after = [states[k] for k in rows] + states[len(rows) :]
+        assert [many.snapshot(k) for k in range(4)] == after
+        for k, state in enumerate(after):
+            expected.restore(state, k)
+        np.testing.assert_array_equal(
+            many.step(range(4), [9, 9, 3, 3]), expected.step(range(4), [9, 9, 3, 3])
+        )
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [([0, 4], "0 to 3"), ([-1, 0], "0 to 3"), ([0] * 5, "more than there are")],
+    ids=str,
+)
+@pytest.mark.parametrize("numpy", [False, True], ids=["engine", "numpy"])
+def test_rows_that_are_no_streams_leave_the_states(numpy, rows, message, monkeypatch):
+    if numpy:
+        monkeypatch.setattr(loaded, "engine_takes", lambda *_: False)
+    many = single().stream(4)
+    many.step(range(4), [5, 6, 7, 8])
+    before = [many.snapshot(k) for k in range(4)]
+    with pytest.raises(ValueError, match=message):
+        many._steps.reorder(np.array(rows, np.int32))
+    assert [many.snapshot(k) for k in range(4)] == before
+
+
+def test_the_engine_reorders_by_int32_in_a_row():
+    native = single().stream(4)._steps
+    for rows in (np.zeros(2, np.int64), np.zeros((2, 1), np.int32), np.zeros(2, np.float32)):
+        with pytest.raises(ValueError, match=r"rows: expected int32 \[n\]"):
+            native.reorder(rows)
+    for rows in ([0, 1], np.zeros(8, np.int32)[::2]):
+        with pytest.raises(TypeError, match="rows: expected a C-contiguous array"):
+            native.reorder(rows)
+
+
 def test_streams_that_are_not_there():
     many = single().stream(2)
     for call in (many.reset, many.snapshot, lambda k: many.restore(many.snapshot(), k)):
@@ -222,6 +273,7 @@ def test_many_threads_are_right_or_refused():
         for i in IDS:
             try:
                 shared.push(np.full(64, i))
+                shared._steps.reorder(np.zeros(1, np.int32))
             except RuntimeError as error:
                 refused.append(str(error))
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loopwise.codec.sampling import Sampling
+from loopwise.codec.search.options import Sampling
 from loopwise.errors import ConfigError, DataError
 from loopwise.runtime.generation import sample_pieces, until
 from loopwise.runtime.language_model import LoadedLanguageModel

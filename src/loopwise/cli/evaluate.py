@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from loopwise.codec.metrics import TextScore
     from loopwise.runtime.cache import NeuralCache
     from loopwise.runtime.language_model import LoadedLanguageModel
+    from loopwise.runtime.sequence_model import LoadedSequenceModel
 
 
 UNKNOWN_NOTE = (
@@ -154,9 +155,9 @@ def evaluate(
         names = ", ".join(f"--{name.replace('_', '-')}" for name in forecasting)
         raise ConfigError(f"{model}: no forecaster: leave out {names}")
     if not isinstance(loaded, LoadedLanguageModel):
-        if files or cache or dynamic:
+        if files or cache or dynamic or loaded.bundle.task != "sequence-model":
             raise ConfigError(f"{model}: no language model: it takes no FILE, --cache or --dynamic")
-        evaluate_sequences(model, loaded, as_json, **drawing)
+        evaluate_sequences(model, cast("LoadedSequenceModel", loaded), as_json, **drawing)
         return
     if drawing:
         raise ConfigError(f"{model}: a language model: --sequences and --seed are not for it")

@@ -6,7 +6,7 @@ import typer
 
 from loopwise.cli.model import open_language_model
 from loopwise.cli.options import Model
-from loopwise.codec.sampling import LENGTH, Sampling
+from loopwise.codec.search.options import LENGTH, Sampling
 from loopwise.errors import DataError
 
 if TYPE_CHECKING:

@@ -68,6 +68,10 @@ class TextCodec(ABC):
                 works on bytes.
         """
 
+    def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
+        """The ids ``[T]`` of each text, as those of `encode_text`."""
+        return [self.encode_text(text) for text in texts]
+
     def encode_bytes(self, data: bytes) -> NDArray[np.int32]:
         """The ids ``[T]`` of a piece of text in UTF-8, as those of `encode_text`.
 
@@ -79,6 +83,29 @@ class TextCodec(ABC):
     def count_unknown(self, source: Source, ids: NDArray[np.integer[Any]]) -> int:
         """How many of the `ids` of a source stand for what is not in the vocabulary."""
         return 0 if self.unknown is None else int(np.count_nonzero(ids == self.unknown))
+
+    def needed(self, used: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """The tokens ``[V]`` without which those ``[V]`` that are `used` could not be had."""
+        return used
+
+    @abstractmethod
+    def reordered(self, order: Sequence[int]) -> "TextCodec":
+        """This codec with other ids: what was ``order[i]`` becomes `i`.
+
+        Args:
+            order: each id once. Those of special tokens, and bytes, cannot change.
+
+        Raises:
+            DataError: if they would.
+        """
+
+    @abstractmethod
+    def prefix(self, size: int) -> "TextCodec":
+        """The codec that has only the ids below `size`, so that its ids are also this codec's.
+
+        Raises:
+            DataError: if it would lack a special token or a byte.
+        """
 
     @abstractmethod
     def decode(self, ids: TokenIds) -> str:
@@ -153,7 +180,11 @@ def encode_utf8(text: str) -> bytes:
 
 def has_surrogate(text: str) -> bool:
     """Whether the text holds a lone surrogate, which JSON can spell but no text file can hold."""
-    return any("\ud800" <= character <= "\udfff" for character in text)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def printable(text: str) -> str:

@@ -6,6 +6,7 @@ import io
 import json
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, cast
 
@@ -67,6 +68,7 @@ class BpeCodec(ByteLevelCodec):
         pieces = _pieces(vocabulary)
         _check_merges(vocabulary, merges)
         super().__init__(pieces, start=pieces.index(b"\n"))
+        self._vocabulary, self._merges = vocabulary, merges
         self._json = _described(vocabulary, merges)
         self._tokenizer = _load(self._json)
 
@@ -83,6 +85,58 @@ class BpeCodec(ByteLevelCodec):
             for line in self._tokenizer.encode_batch_fast(batch, add_special_tokens=False):
                 ids.extend(line.ids)
         return np.array(ids, np.int32)
+
+    def encode_batch(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
+        """The ids ``[T]`` of each text; a text must be one line at most."""
+        if any("\n" in text for text in texts):
+            return super().encode_batch(texts)
+        for text in texts:
+            encode_utf8(text)
+        encoded = self._tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        return [np.array(line.ids, np.int32) for line in encoded]
+
+    def encode_chunks(self, texts: Sequence[str]) -> list[tuple[list[int], list[int]]]:
+        """The ids ``[T]`` of each text, and the number ``[T]`` of the chunk that each belongs to.
+
+        Chunks are what no token reaches beyond: words, numbers, punctuation. Within a text their
+        numbers rise. A text must be in one line.
+        """
+        for text in texts:
+            encode_utf8(text)
+        encoded = self._tokenizer.encode_batch(texts, add_special_tokens=False)
+        return [(line.ids, cast(list[int], line.word_ids)) for line in encoded]
+
+    @cached_property
+    def merges(self) -> list[tuple[int, int, int]]:
+        """The merges, first the one that is made first: two ids, and that of both together."""
+        ids = self._vocabulary
+        return [(ids[left], ids[right], ids[left + right]) for left, right in self._merges]
+
+    def needed(self, used: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Those `used`, every token that is merged into one of them, and all bytes."""
+        lengths = np.array([len(piece) for piece in self.pieces])
+        needed = used | (lengths == 1)
+        longest_first = sorted(self.merges, key=lambda merge: lengths[merge[2]], reverse=True)
+        for left, right, merged in longest_first:
+            if needed[merged]:
+                needed[left] = needed[right] = True
+        return needed
+
+    def reordered(self, order: Sequence[int]) -> BpeCodec:
+        """The codec with other ids and the same merges."""
+        tokens = sorted(self._vocabulary, key=self._vocabulary.__getitem__)
+        vocabulary = {tokens[old]: new for new, old in enumerate(order)}
+        return BpeCodec(_described(vocabulary, self._merges))
+
+    def prefix(self, size: int) -> BpeCodec:
+        """The codec of the ids below `size`, and of the merges of these; with all bytes."""
+        vocabulary = {token: i for token, i in self._vocabulary.items() if i < size}
+        merges = [
+            strings
+            for strings, ids in zip(self._merges, self.merges, strict=True)
+            if max(ids) < size
+        ]
+        return BpeCodec(_described(vocabulary, merges))
 
     def vocabulary_json(self) -> dict[str, Any]:
         """The `tokenizer`, in the JSON of the package `tokenizers`."""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from loopwise.codec.base import StreamDecoder, TextCodec, TokenIds, encode_utf8, printable
 from loopwise.codec.corpus import Source
+from loopwise.errors import DataError
 
 
 class ByteLevelCodec(TextCodec):
@@ -75,6 +76,22 @@ class ByteCodec(ByteLevelCodec):
     def encode_bytes(self, data: bytes) -> NDArray[np.int32]:
         """The ids ``[T]``, the bytes themselves; UTF-8 or not."""
         return np.frombuffer(data, np.uint8).astype(np.int32)
+
+    def needed(self, used: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Every byte."""
+        return np.ones_like(used)
+
+    def reordered(self, order: Sequence[int]) -> "ByteCodec":
+        """This codec; bytes have no other order."""
+        if list(order) != list(range(self.size)):
+            raise DataError("codec 'bytes': a byte is its own id")
+        return self
+
+    def prefix(self, size: int) -> "ByteCodec":
+        """This codec; `size` is 256."""
+        if size != self.size:
+            raise DataError(f"codec 'bytes': there are {self.size} bytes, not {size}")
+        return self
 
     def vocabulary_json(self) -> dict[str, Any]:
         """Nothing: there is only one such codec."""

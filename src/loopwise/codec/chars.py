@@ -24,18 +24,18 @@ class CharCodec(TextCodec):
     """Unicode code points; id 0 is any other character and decodes to U+FFFD.
 
     Args:
-        characters: the known characters, in the order of their code points; ids count from 1.
+        characters: the known characters; ids count from 1 in their order.
 
     Raises:
-        DataError: if `characters` is empty, not strictly ascending or holds a lone surrogate.
+        DataError: if `characters` is empty, repeats one or holds a lone surrogate.
     """
 
     unit = "chars"
 
     def __init__(self, characters: str):
         points = _code_points(characters)
-        if not characters or (points[1:] <= points[:-1]).any():
-            raise DataError("codec 'chars': characters must be distinct, ascending, at least one")
+        if not characters or len(set(characters)) < len(characters):
+            raise DataError("codec 'chars': characters must be distinct, at least one")
         if has_surrogate(characters):
             raise DataError("codec 'chars': characters must not be lone surrogates")
         self.characters = characters
@@ -43,7 +43,7 @@ class CharCodec(TextCodec):
         self.start = characters.find("\n") + 1
         self.unknown = _UNKNOWN
         # One entry beyond the largest known code point stands for all that follow.
-        self._ids = np.zeros(int(points[-1]) + 2, np.int32)
+        self._ids = np.zeros(int(points.max()) + 2, np.int32)
         self._ids[points] = np.arange(1, self.size)
         self._text = "\N{REPLACEMENT CHARACTER}" + characters
 
@@ -55,6 +55,16 @@ class CharCodec(TextCodec):
     def encode_text(self, text: str) -> NDArray[np.int32]:
         """The ids ``[T]``, one for each code point."""
         return self._ids[np.minimum(_code_points(text), len(self._ids) - 1)]
+
+    def reordered(self, order: Sequence[int]) -> "CharCodec":
+        """The codec with other ids; 0 stays."""
+        if order[0] != _UNKNOWN:
+            raise DataError("codec 'chars': the unknown character has the id 0")
+        return CharCodec("".join([self._text[i] for i in order[1:]]))
+
+    def prefix(self, size: int) -> "CharCodec":
+        """The codec of the characters with ids below `size`; at least 2."""
+        return CharCodec(self.characters[: max(size, 1) - 1])
 
     def decode(self, ids: TokenIds) -> str:
         """The text of ids ``[T]``, U+FFFD for the unknown."""
@@ -71,7 +81,7 @@ class CharCodec(TextCodec):
         return _CharDecoder(self, self._text)
 
     def vocabulary_json(self) -> dict[str, Any]:
-        """The `characters`, ascending."""
+        """The `characters`, in the order of the ids."""
         return {"characters": self.characters}
 
 

@@ -74,6 +74,14 @@ class WordCodec(TextCodec):
         """How many words are not in the vocabulary; ``<unk>`` where the text has it is."""
         return super().count_unknown(source, ids) - source.text().split().count(UNKNOWN_WORD)
 
+    def reordered(self, order: Sequence[int]) -> "WordCodec":
+        """The codec with other ids; 0 and 1 stay."""
+        return WordCodec([self.words[i] for i in order])
+
+    def prefix(self, size: int) -> "WordCodec":
+        """The codec of the first `size` words; at least 2."""
+        return WordCodec(self.words[:size])
+
     def decode(self, ids: TokenIds) -> str:
         """The words joined by a space, with a newline for ``<eos>``."""
         decoder = self.decoder()

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from loopwise.codec.sampling import Sampling
-from loopwise.codec.search import sample
+from loopwise.codec.search.options import Sampling
+from loopwise.codec.search.sample import sample
 from loopwise.codec.text import TextCodec
 from loopwise.runtime.stream import Stream
 

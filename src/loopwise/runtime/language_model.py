@@ -7,7 +7,7 @@ from typing import Unpack
 from loopwise.codec.corpus import Source
 from loopwise.codec.metrics import TextScore, perplexity
 from loopwise.codec.numbers import is_integer
-from loopwise.codec.sampling import LENGTH, Sampling, SamplingOptions
+from loopwise.codec.search.options import LENGTH, Sampling, SamplingOptions
 from loopwise.codec.strings import Text, Texts, list_texts, require_text
 from loopwise.codec.text import TextCodec, codec_from_json
 from loopwise.errors import BundleError, ConfigError, DataError
@@ -60,7 +60,7 @@ class LoadedLanguageModel(LoadedModel):
             length: number of tokens at most, at least 0.
             stop: end before this string; None to end only by `length`.
             sampling: how to draw: ``temperature``, ``top_k``, ``top_p`` and ``seed``, with the
-                values and defaults of `loopwise.codec.sampling.Sampling`.
+                values and defaults of `loopwise.codec.search.options.Sampling`.
 
         Raises:
             ConfigError: an option that is not allowed.

@@ -11,8 +11,11 @@ from loopwise.runtime.sequence_model import LoadedSequenceModel
 
 if TYPE_CHECKING:
     from loopwise.runtime.forecaster import LoadedForecaster
+    from loopwise.runtime.translator import LoadedTranslator
 
-Loaded: TypeAlias = "LoadedLanguageModel | LoadedSequenceModel | LoadedForecaster"
+Loaded: TypeAlias = (
+    "LoadedLanguageModel | LoadedSequenceModel | LoadedForecaster | LoadedTranslator"
+)
 
 
 def _forecaster(bundle: Bundle) -> "LoadedForecaster":
@@ -23,10 +26,19 @@ def _forecaster(bundle: Bundle) -> "LoadedForecaster":
     return LoadedForecaster(bundle)
 
 
+def _translator(bundle: Bundle) -> "LoadedTranslator":
+    try:
+        from loopwise.runtime.translator import LoadedTranslator
+    except ModuleNotFoundError as error:
+        raise missing_extra(error, "translation") from error
+    return LoadedTranslator(bundle)
+
+
 _TASKS: "dict[str, Callable[[Bundle], Loaded]]" = {
     "language-model": LoadedLanguageModel,
     "sequence-model": LoadedSequenceModel,
     "forecaster": _forecaster,
+    "translator": _translator,
 }
 
 
@@ -37,8 +49,8 @@ def load(path: str | os.PathLike[str]) -> Any:
         path: a bundle, or the directory of a run that has written one.
 
     Returns:
-        What the bundle is for: a `LoadedLanguageModel`, a `LoadedForecaster` or a
-        `LoadedSequenceModel`.
+        What the bundle is for: a `LoadedLanguageModel`, a `LoadedForecaster`, a `LoadedTranslator`
+        or a `LoadedSequenceModel`.
 
     Raises:
         BundleError: a bundle that cannot be read, or whose task, model and codec do not fit.

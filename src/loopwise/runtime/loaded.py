@@ -9,7 +9,7 @@ from loopwise import engine
 from loopwise.errors import ConfigError
 from loopwise.runtime.bundle import Bundle, write_bundle
 from loopwise.runtime.cells import Array
-from loopwise.runtime.description import Description
+from loopwise.runtime.description import SteppedDescription
 from loopwise.runtime.modules import Model, ends_of
 from loopwise.runtime.native import PackedModel, engine_takes, pack_model
 from loopwise.runtime.precision import require_precision
@@ -44,7 +44,7 @@ class LoadedModel:
         inputs: what a step reads.
     """
 
-    def __init__(self, bundle: Bundle, description: Description, inputs: Inputs):
+    def __init__(self, bundle: Bundle, description: SteppedDescription, inputs: Inputs):
         self.bundle = bundle
         self._inputs, self._layers = inputs, description.layers
         self._model = Model(description, bundle.tensors)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from loopwise.errors import DataError
 from loopwise.runtime import native
 from loopwise.runtime.cells import Array, LayerState, make_cell, scan
-from loopwise.runtime.description import Description, LayerDescription
+from loopwise.runtime.description import LayerDescription, SteppedDescription
 from loopwise.runtime.shapes import INITIAL
 
 State: TypeAlias = tuple[LayerState, ...]
@@ -162,7 +162,7 @@ class Model:
             in float64 where any tensor is float64.
     """
 
-    def __init__(self, description: Description, tensors: Mapping[str, NDArray[Any]]):
+    def __init__(self, description: SteppedDescription, tensors: Mapping[str, NDArray[Any]]):
         dtype = np.result_type(np.float32, *tensors.values())
         arrays = {name: np.asarray(tensor, dtype) for name, tensor in tensors.items()}
         self.description, self.dtype = description, dtype

@@ -104,7 +104,7 @@ def read(
     new = np.empty if lengths is None else np.zeros
     y = new((steps, rows, layer.proj_size or layer.hidden_size), np.float32)
     after = tuple(np.empty((rows, size), np.float32) for size in layer.state_sizes)
-    named = {
+    named: dict[str, NDArray[Any]] = {
         **_weights(tensors),
         **dict(zip(("h0", "c0"), map(np.ascontiguousarray, state), strict=False)),
         **dict(zip(("hn", "cn"), after, strict=False)),

@@ -45,6 +45,14 @@ class Steps(Protocol):
         """Return to a state."""
         ...
 
+    def reorder(self, rows: NDArray[np.int32]) -> None:
+        """Streams 0 to n - 1 take the states of the streams `rows` [n], which may repeat.
+
+        The streams from n on keep theirs. Raises ValueError, and changes nothing, if a row is no
+        stream or there are more rows than streams.
+        """
+        ...
+
     def __len__(self) -> int:
         """How many streams there are."""
         ...
@@ -86,6 +94,7 @@ class NumpySteps:
         for part, array in zip(self._parts, (a for layer in initial for a in layer), strict=True):
             self._initial[part] = array[0]
         self._arena = np.tile(self._initial, (capacity, 1))
+        self._spare = np.empty_like(self._arena)
         self._busy = threading.Lock()
 
     def push(self, x: Any) -> Array:
@@ -110,6 +119,17 @@ class NumpySteps:
         """See `Steps.set_state`."""
         with self._turn():
             self._arena[stream] = np.frombuffer(state, self._arena.dtype)
+
+    def reorder(self, rows: NDArray[np.int32]) -> None:
+        """See `Steps.reorder`."""
+        with self._turn():
+            n, capacity = len(rows), len(self._arena)
+            if n > capacity:
+                raise ValueError("rows: more than there are streams")
+            if n and not (rows.min() >= 0 and rows.max() < capacity):
+                raise ValueError(f"rows: expected numbers from 0 to {capacity - 1}")
+            np.take(self._arena, rows, axis=0, out=self._spare[:n], mode="clip")
+            self._arena[:n] = self._spare[:n]
 
     def __len__(self) -> int:
         """See `Steps.__len__`."""

@@ -25,6 +25,11 @@ from loopwise.runtime.translation_network import (
 )
 
 
+def limit(tokens: int) -> int:
+    """Tokens of a translation, at most, of a source of so many."""
+    return 2 * tokens + 20
+
+
 @dataclass(frozen=True)
 class Read:
     """What was read of B sources.

@@ -163,7 +163,7 @@ def read_out(tensors: Mapping[str, Array], hidden: Array, context: Array) -> Arr
 def head(description: TranslatorDescription, tensors: Mapping[str, Array]) -> tuple[Array, Array]:
     """Weight [O, R] and bias [O] of the map to logits."""
     name = "embedding.weight" if description.tied else "head.weight"
-    return tensors[name][: description.outputs], tensors["head.bias"]
+    return tensors[name][: description.target_vocabulary], tensors["head.bias"]
 
 
 def source_embedding(tensors: Mapping[str, Array]) -> Array:

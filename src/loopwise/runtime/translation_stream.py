@@ -1,13 +1,12 @@
 """Translation word by word, while the source is still coming (wait-k, Ma et al. 2019)."""
 
+from bisect import bisect_right
+
 import numpy as np
 
 from loopwise.codec.sentences import TranslationCodec
 from loopwise.errors import ConfigError
-from loopwise.runtime.translation_model import Decoder, GrowingSource, TranslationModel
-
-MOST = 3, 20
-"""Tokens of a target, at most: so many times those of the source, and so many more."""
+from loopwise.runtime.translation_model import Decoder, GrowingSource, TranslationModel, limit
 
 
 class TranslationStream:
@@ -55,6 +54,7 @@ class TranslationStream:
                 self.delays = []
             self._source.push(self._codec.source.encode(word))
             self._ends.append(len(self._source))
+            self._words.append(word)
             found += self._speak(finished=False)
         return found
 
@@ -72,6 +72,8 @@ class TranslationStream:
         self._next: int | None = self._codec.target.end  # what it has not read yet
         self._length = 0  # tokens of the target
         self._word: list[int] = []  # those of the word that is being made
+        self._words: list[str] = []  # of the source
+        self._place = self._looked = 0  # the source's token looked at most: now, by that word
 
     def _speak(self, *, finished: bool) -> list[str]:
         """All words that may come now."""
@@ -79,15 +81,16 @@ class TranslationStream:
         target = self._codec.target
         while finished or len(self.delays) + self._wait <= len(self._ends):
             token = self._likeliest(finished)
-            over = self._length >= MOST[0] * len(self._source) + MOST[1]
+            over = self._length >= limit(len(self._source))
             if self._word and (token == target.end or target.starts[token] or over):
-                words.append(target.decode(self._word))
+                words.append(self._told())
                 self.delays.append(len(self._ends))
                 self._word = []
             elif token == target.end or over:
                 break  # for good, or until more of the source is there
             else:
                 self._word.append(token)
+                self._looked = self._place
                 self._next = token
                 self._length += 1
         return words
@@ -98,11 +101,19 @@ class TranslationStream:
         seen = np.array([self._ends[-1 if finished else place]])
         decoder = self._informed()
         if self._next is None:
-            readout, _ = decoder.look(seen)
+            readout, attention = decoder.look(seen)
         else:
-            readout, _ = decoder.step(np.zeros(1, np.int32), np.array([self._next]), seen)
+            first, token = np.zeros(1, np.int32), np.array([self._next])
+            readout, attention = decoder.step(first, token, seen)
             self._next = None
+        self._place = int(attention[0].argmax())
         return int(self._model.predict(readout)[0].argmax())
+
+    def _told(self) -> str:
+        """The word that is made; an unknown one is that of the source that it looked at."""
+        if self._codec.unit == "words" and self._word == [self._codec.target.unknown]:
+            return self._words[bisect_right(self._ends, self._looked)]
+        return self._codec.target.decode(self._word)
 
     def _informed(self) -> Decoder:
         """The decoder, told of all of the source that was read."""

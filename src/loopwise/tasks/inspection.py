@@ -84,7 +84,7 @@ def _sequence(
     at: int | None,
 ) -> Inspection:
     config = read_config(Run.open(path))
-    if config.task == "lm" or config.task == "forecast":
+    if config.task == "lm" or config.task == "forecast" or config.task == "translation":
         raise ConfigError(f"{path}: the bundle is not of the run's task")
     try:
         from loopwise.tasks.synthetic.inspection import inspect_sequence, require_inputs

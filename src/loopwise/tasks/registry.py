@@ -16,17 +16,16 @@ if TYPE_CHECKING:
     from loopwise.tasks.forecast.config import ForecastConfig
     from loopwise.tasks.lm.config import LMConfig
     from loopwise.tasks.synthetic.config import SyntheticConfig
+    from loopwise.tasks.translation.config import TranslationConfig
     from loopwise.train.checkpoints import Checkpoint
     from loopwise.train.processes import World
     from loopwise.train.task import Task
 
-TaskName = Literal["lm", "forecast", "adding", "copy", "parity", "delayed-recall"]
-Config: TypeAlias = "LMConfig | ForecastConfig | SyntheticConfig"
+TaskName = Literal["lm", "forecast", "translation", "adding", "copy", "parity", "delayed-recall"]
+Config: TypeAlias = "LMConfig | ForecastConfig | TranslationConfig | SyntheticConfig"
 
 
-def config_class(
-    name: TaskName,
-) -> "type[LMConfig] | type[ForecastConfig] | type[SyntheticConfig]":
+def config_class(name: TaskName) -> "type[Config]":
     """The options of a task.
 
     Raises:
@@ -42,6 +41,10 @@ def config_class(
         except ModuleNotFoundError as error:
             raise missing_extra(error, "forecasting") from error
         return ForecastConfig
+    if name == "translation":
+        from loopwise.tasks.translation.config import TranslationConfig
+
+        return TranslationConfig
     from loopwise.tasks.synthetic.config import CONFIGS
 
     return CONFIGS[name]
@@ -72,6 +75,10 @@ def make_task(config: "Config", world: "World") -> "Task[Any]":
         return make_task(config, world)
     if config.task == "forecast":
         from loopwise.tasks.forecast.training import make_task
+
+        return make_task(config, world)
+    if config.task == "translation":
+        from loopwise.tasks.translation.training import make_task
 
         return make_task(config, world)
     from loopwise.tasks.synthetic.task import SyntheticTask
@@ -118,7 +125,7 @@ def remake_task(config: "Config") -> "Task[Any]":
         from loopwise.train.processes import World
     except ModuleNotFoundError as error:
         raise missing_extra(error, "training") from error
-    if config.task == "lm" or config.task == "forecast":
+    if config.task == "lm" or config.task == "forecast" or config.task == "translation":
         config.data.require_files()
     return make_task(config, World())
 
@@ -155,6 +162,10 @@ def sample_of_run(path: str | os.PathLike[str]) -> "Sample":
         from loopwise.tasks.forecast.sample import sample_of_table
 
         return sample_of_table(config.data)
+    if config.task == "translation":
+        from loopwise.tasks.translation.sample import sample_of_validation
+
+        return sample_of_validation(config.data)
     from loopwise.tasks.synthetic.sample import SequenceSample
 
     return SequenceSample(config)

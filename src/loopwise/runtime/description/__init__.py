@@ -26,10 +26,14 @@ __all__ = [
     "LayerDescription",
     "OutputDescription",
     "SequenceModelDescription",
+    "SteppedDescription",
     "TranslatorDescription",
     "parse_as",
     "parse_description",
 ]
+
+SteppedDescription: TypeAlias = LanguageModelDescription | SequenceModelDescription
+"""Of models that read a sequence forwards and put something out at every step."""
 
 Description: TypeAlias = (
     LanguageModelDescription

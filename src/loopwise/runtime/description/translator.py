@@ -27,9 +27,8 @@ class TranslatorDescription:
     Attributes:
         kind: always ``"translator"``.
         source_vocabulary: tokens of the source side.
-        target_vocabulary: tokens of the target side.
-        outputs: O, the first tokens of the target side, which can be put out.
-        shared: whether both sides are one vocabulary with one embedding.
+        target_vocabulary: O, tokens of the target side, which can be put out.
+        shared: whether they are the source's first ones, with one embedding for both.
         embedding_size: E, features of a token.
         encoder: layers over the source, in one or both directions.
         source_in_memory: whether the decoder sees the source's embeddings beside its states.
@@ -50,7 +49,6 @@ class TranslatorDescription:
     kind: Literal["translator"]
     source_vocabulary: Size
     target_vocabulary: Size
-    outputs: Size
     shared: bool
     embedding_size: Size
     encoder: Layers
@@ -89,7 +87,8 @@ class TranslatorDescription:
     def tensor_shapes(self) -> Shapes:
         """Every tensor of the model with its shape."""
         size, readout = self.attention_size, self.readout_size
-        table: Shapes = {"embedding.weight": (self.target_vocabulary, self.embedding_size)}
+        rows = self.source_vocabulary if self.shared else self.target_vocabulary
+        table: Shapes = {"embedding.weight": (rows, self.embedding_size)}
         if not self.shared:
             table["source_embedding.weight"] = (self.source_vocabulary, self.embedding_size)
         table |= layer_shapes(self.encoder, "encoder") | layer_shapes(self.decoder, "decoder")
@@ -107,8 +106,8 @@ class TranslatorDescription:
         table["start.bias"] = (states,)
         table |= {"readout.weight": (readout, self.query_size + size), "readout.bias": (readout,)}
         if not self.tied:
-            table["head.weight"] = (self.outputs, readout)
-        table["head.bias"] = (self.outputs,)
+            table["head.weight"] = (self.target_vocabulary, readout)
+        table["head.bias"] = (self.target_vocabulary,)
         return table
 
     @model_validator(mode="after")
@@ -124,10 +123,11 @@ class TranslatorDescription:
             )
         if self.tied and self.readout_size != self.embedding_size:
             raise ValueError(f"tied: readout {self.readout_size}, embedding {self.embedding_size}")
-        if self.outputs > self.target_vocabulary:
-            raise ValueError(f"outputs {self.outputs}: of {self.target_vocabulary} tokens")
-        if self.shared and self.source_vocabulary != self.target_vocabulary:
-            raise ValueError("shared: the vocabularies differ in size")
+        if self.shared and self.target_vocabulary > self.source_vocabulary:
+            raise ValueError(
+                f"shared: {self.target_vocabulary} tokens of the target, {self.source_vocabulary} "
+                "of the source"
+            )
         if self.wait and any(layer.bidirectional for layer in self.encoder):
             raise ValueError(f"wait {self.wait}: the encoder must read forwards alone")
         if self.wait and self.start == "mean":

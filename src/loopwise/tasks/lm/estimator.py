@@ -1,22 +1,20 @@
 """`loopwise.LanguageModel`: fit, score, generate, save, from Python."""
 
-import math
 import os
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from rich.console import Console
 
 from loopwise.codec.base import encode_utf8
 from loopwise.codec.corpus import Source
-from loopwise.codec.sampling import LENGTH, SamplingOptions
+from loopwise.codec.search.options import LENGTH, SamplingOptions
 from loopwise.codec.strings import Texts, list_texts
-from loopwise.errors import ConfigError, DataError, RunError, TrainingError, missing_extra
+from loopwise.errors import ConfigError, DataError, RunError, missing_extra
 from loopwise.export.precision import LIMIT, lower
 from loopwise.runtime.bundle import write_bundle
 from loopwise.runtime.language_model import LoadedLanguageModel
 from loopwise.runtime.load import load
+from loopwise.tasks.fitting import require_model, run_directory
 from loopwise.tasks.lm.config import LMConfig
 from loopwise.tasks.lm.data import held_out, make_corpus
 from loopwise.tasks.lm.sample import TextSample, sample_of
@@ -87,11 +85,6 @@ class LanguageModel:
             TrainingError: no validation gave a finite loss, or steps in a row were not finite.
             MissingExtraError: training is not installed.
         """
-        if resume and overwrite:
-            raise ConfigError("resume and overwrite exclude each other: give one of them")
-        if (resume or overwrite) and out is None:
-            name = "resume" if resume else "overwrite"
-            raise ConfigError(f"{name}=True: needs out=, the directory of the run")
         try:
             from loopwise.tasks.lm.training import train
         except ModuleNotFoundError as error:
@@ -100,8 +93,7 @@ class LanguageModel:
         sources = _sources(texts, "texts")
         valid_sources = None if valid is None else _sources(valid, "valid")
         corpus = make_corpus(sources, valid_sources, data)
-        with tempfile.TemporaryDirectory() as scratch:
-            run = Path(scratch) / "run" if out is None else Path(out)
+        with run_directory(out, resume=resume, overwrite=overwrite) as run:
             self.result = train(
                 self.config,
                 run,
@@ -110,13 +102,7 @@ class LanguageModel:
                 overwrite=overwrite,
                 console=Console(quiet=not verbose),
             )
-            if self.result.stopped == "interrupted":
-                raise KeyboardInterrupt
-            if math.isnan(self.result.best):
-                raise TrainingError(
-                    f"{self.result.stopped} at step {self.result.steps} before a validation gave "
-                    "a finite loss: there is no model to keep"
-                )
+            require_model(self.result)
             self._fitted = load(run)
         self._sample = sample_of([held_out(sources, valid_sources, data)])
         return self

@@ -10,17 +10,26 @@ from loopwise.errors import DataError
 from loopwise.tasks.layers.config import LayersConfig
 from loopwise.train.config import TaskConfig, TrainConfig
 
+PATHS = ("train", "source", "target", "valid", "valid_source", "valid_target")
+"""Options that name files."""
+
 
 class DataConfig(Section):
     """Pairs of sentences and how they are cut into tokens."""
 
     train: tuple[str, ...] = Field(
-        default=(),
-        description="pairs: TSV or JSON lines (also .gz), or - for standard input; or two "
-        "files, the source's and the target's lines",
+        default=(), description="pairs: TSV or JSON lines (also .gz), or - for standard input"
     )
-    valid: tuple[str, ...] = Field(
-        default=(), description="the same for validation; empty = held out"
+    source: tuple[str, ...] = Field(
+        default=(), description="instead of train: files of sentences, a line each"
+    )
+    target: tuple[str, ...] = Field(default=(), description="and as many of their translations")
+    valid: tuple[str, ...] = Field(default=(), description="pairs to validate on; empty = held out")
+    valid_source: tuple[str, ...] = Field(
+        default=(), description="instead of valid: files of sentences, a line each"
+    )
+    valid_target: tuple[str, ...] = Field(
+        default=(), description="and as many of their translations"
     )
     valid_fraction: float = Field(
         default=0.03,
@@ -28,13 +37,10 @@ class DataConfig(Section):
         lt=1,
         description="share of the source sentences held out if valid is empty, at most 2000",
     )
-    parallel: bool = Field(
-        default=False, description="train and valid name two files each, whose lines are pairs"
-    )
     columns: tuple[int, int] = Field(
         default=(0, 1), description="of TSV: the source's and the target's column, from 0"
     )
-    fields: tuple[str, str] = Field(
+    keys: tuple[str, str] = Field(
         default=("source", "target"), description="of JSON lines: the keys of both sides"
     )
 
@@ -58,30 +64,45 @@ class DataConfig(Section):
     invalid: Literal["error", "skip"] = Field(
         default="error", description="pairs that cannot be used: error, or skip (and count)"
     )
-    unique: bool = Field(default=False, description="leave out pairs that came before")
+    duplicates: Literal["keep", "drop"] = Field(
+        default="keep", description="pairs that came before: keep or drop"
+    )
 
-    @field_validator("train", "valid", mode="before")
+    @field_validator(*PATHS, mode="before")
     @classmethod
     def _one_is_a_list_too(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
 
     @model_validator(mode="after")
-    def _one_standard_input(self) -> Self:
-        if (self.train + self.valid).count("-") > 1:
-            raise ValueError("train and valid: standard input (-) can be read only once")
-        for name, paths in (("train", self.train), ("valid", self.valid)):
-            if self.parallel and len(paths) not in (0, 2):
-                raise ValueError(f"{name}: parallel needs two files, given {len(paths)}")
+    def _fits(self) -> Self:
+        if self._paths.count("-") > 1:
+            raise ValueError("standard input (-) can be read only once")
+        for both, *sides in (
+            ("train", "source", "target"),
+            ("valid", "valid_source", "valid_target"),
+        ):
+            source, target = (getattr(self, side) for side in sides)
+            if len(source) != len(target):
+                raise ValueError(
+                    f"{sides[0]} and {sides[1]}: {len(source)} and {len(target)} files; there must "
+                    "be as many"
+                )
+            if getattr(self, both) and source:
+                raise ValueError(f"{both} or {sides[0]} and {sides[1]}: give one of them")
         return self
+
+    @property
+    def _paths(self) -> tuple[str, ...]:
+        return tuple(path for name in PATHS for path in getattr(self, name))
 
     @property
     def from_stdin(self) -> bool:
         """Whether a part of the pairs is standard input."""
-        return "-" in self.train + self.valid
+        return "-" in self._paths
 
     def require_files(self) -> None:
         """Raise DataError unless all pairs are in files, so that they can be read again."""
-        if not self.train or self.from_stdin:
+        if not (self.train or self.source) or self.from_stdin:
             raise DataError(
                 "the pairs of this run were no file, but given from Python or standard input"
             )
@@ -89,8 +110,10 @@ class DataConfig(Section):
     def absolute(self) -> "DataConfig":
         """The same with absolute paths, so that a run can be continued from any folder."""
         paths = {
-            name: tuple(path if path == "-" else str(Path(path).absolute()) for path in given)
-            for name, given in (("train", self.train), ("valid", self.valid))
+            name: tuple(
+                path if path == "-" else str(Path(path).absolute()) for path in getattr(self, name)
+            )
+            for name in PATHS
         }
         return self.model_copy(update=paths)
 

@@ -52,32 +52,6 @@ def fingerprint(codec: TranslationCodec, pairs: Pairs) -> str:
     return digest.hexdigest()
 
 
-def hold_out(pairs: Pairs, fraction: float, most: int) -> tuple[Pairs, Pairs]:
-    """Pairs to learn from, and pairs to validate on, which have no source in common.
-
-    Which sentences are held out follows from their own letters: no order of the file, and no pair
-    that is added, changes more than a few.
-
-    Raises:
-        DataError: the pairs have fewer than two different sources.
-    """
-    names = {source: _draw(source) for source in pairs.sources}
-    count = min(max(round(len(names) * fraction), 1), most)
-    if count >= len(names):
-        raise DataError(
-            f"{pairs.name}: {len(names)} different source sentences; at least 2 are needed, to "
-            "hold some out for validation: give more, or --valid"
-        )
-    held = set(sorted(names, key=names.__getitem__)[:count])
-    there = [source in held for source in pairs.sources]
-    return pairs.choose([not each for each in there]), pairs.choose(there)
-
-
-def _draw(sentence: str) -> bytes:
-    data = sentence.encode("utf-8", "surrogatepass")
-    return hashlib.blake2b(data, digest_size=8).digest()
-
-
 class PairStream:
     """An endless stream of batches of pairs of like length, a `loopwise.train.task.BatchStream`.
 

@@ -45,6 +45,17 @@ class PairBatch(NamedTuple):
     visible: Tensor | None
     """[T, B], source tokens that a step may see; None for all"""
 
+    def to(self, device: torch.device) -> "PairBatch":
+        """The same on a device."""
+        return PairBatch(
+            self.source.to(device),
+            self.source_lengths.to(device),
+            self.inputs.to(device),
+            self.targets.to(device),
+            self.target_lengths.to(device),
+            None if self.visible is None else self.visible.to(device),
+        )
+
 
 class Reading(NamedTuple):
     """What the model makes of a batch."""
@@ -204,7 +215,7 @@ def _as_state(d: TranslatorDescription, start: list[tuple[Tensor, ...]]) -> Stat
 
 
 def describe(
-    config: ModelConfig, source: int, target: int, outputs: int, *, shared: bool
+    config: ModelConfig, source: int, target: int, *, shared: bool
 ) -> TranslatorDescription:
     """The description that a bundle will carry.
 
@@ -212,8 +223,7 @@ def describe(
         config: of the network.
         source: tokens of the source side.
         target: tokens of the target side.
-        outputs: the first of these, which can be put out.
-        shared: whether both sides are one vocabulary.
+        shared: whether these are the source's first ones.
     """
     size = config.embedding_size
     readout = size if config.tied else config.hidden_size
@@ -221,7 +231,6 @@ def describe(
         kind="translator",
         source_vocabulary=source,
         target_vocabulary=target,
-        outputs=outputs,
         shared=shared,
         embedding_size=size,
         encoder=describe_layers(config, size, bidirectional=config.bidirectional),

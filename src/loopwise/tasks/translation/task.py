@@ -73,7 +73,6 @@ class TranslationTask:
             config.model,
             codec.source.size,
             codec.target.size,
-            codec.outputs,
             shared=codec.shared,
         )
         self.model = TranslationNetwork(description, config.model)
@@ -83,12 +82,12 @@ class TranslationTask:
     def summary(self) -> str:
         """Pairs and network in a line each."""
         codec, model = self.codec, self.config.model
-        sizes = dict.fromkeys((codec.source.size, codec.target.size))
+        shared = f", the first {codec.target.size:,} in translations" if codec.shared else ""
+        sizes = dict.fromkeys((codec.source.size, *(() if codec.shared else (codec.target.size,))))
         parameters = sum(parameter.numel() for parameter in self.model.parameters())
         return (
             f"{len(self.pairs):,} pairs, {len(self.valid):,} for validation; vocabulary: "
-            f"{' and '.join(f'{size:,}' for size in sizes)} {codec.target.unit}, "
-            f"{codec.outputs:,} of them on the target side\n"
+            f"{' and '.join(f'{size:,}' for size in sizes)} {codec.unit}{shared}\n"
             f"model: {model.num_layers} + {model.decoder_layers} x {model.cell}, "
             f"{parameters:,} parameters"
         )
@@ -126,8 +125,7 @@ class TranslationTask:
                 [held.targets[i] for i in rows],
                 self.config.model.wait,
             )
-            batch = PairBatch(*(None if part is None else part.to(device) for part in batch))
-            reading: Reading = model(batch)
+            reading: Reading = model(batch.to(device))
             nats += float(reading.nats)
             count += int((batch.targets >= 0).sum())
         loss = nats / count

@@ -7,14 +7,11 @@ from loopwise.codec.pairs import Pairs
 from loopwise.codec.sentences import train_translation_codec
 from loopwise.errors import ConfigError
 from loopwise.tasks.translation.config import TranslationConfig
-from loopwise.tasks.translation.data import hold_out
+from loopwise.tasks.translation.pairs import hold_out, read_both
 from loopwise.tasks.translation.task import TranslationTask
 from loopwise.train.launch import launch
 from loopwise.train.loop import FitResult
 from loopwise.train.processes import World
-
-MOST_HELD_OUT = 2000
-"""Sources that are held out where no pairs are given to validate on."""
 
 
 def train(
@@ -52,10 +49,9 @@ def make_task(
     if pairs is None:
         if data.from_stdin and world.size > 1:
             raise ConfigError("data: several processes cannot share standard input (-); give files")
-        pairs = read(data, data.train, "--data")
-        valid = read(data, data.valid, "--valid") if data.valid else None
-    if valid is None:
-        pairs, valid = hold_out(pairs, data.valid_fraction, MOST_HELD_OUT)
+        pairs, valid = read_both(data)
+    elif valid is None:
+        pairs, valid = hold_out(pairs, data.valid_fraction)
     codec = train_translation_codec(
         pairs.sources,
         pairs.targets,

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from loopwise.codec.search import Sampling, sample
+from loopwise.codec.search.sample import Sampling, sample
 from loopwise.errors import ConfigError, DataError, ShapeError
 
 LOGITS = np.log([0.1, 0.4, 0.2, 0.05, 0.25])
