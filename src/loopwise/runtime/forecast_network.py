@@ -169,8 +169,10 @@ def _encode(
     flat = [xp.reshape(part, (batch, patches, -1)) for part in parts if part.shape[-1]]
     if d.reads_in == "patch":
         flat.append(_since(xp, scale)[:, :patches])
-    features = xp.concat(flat, axis=-1) @ tensors["patch.weight"].T + tensors["patch.bias"]
-    features = xp.where(features > 0, features, xp.zeros_like(features))
+    rows = xp.concat(flat, axis=-1)
+    rows = xp.reshape(rows, (batch * rows.shape[1], rows.shape[2]))  # in one product
+    features = _at_least(xp, rows @ tensors["patch.weight"].T + tensors["patch.bias"], 0.0)
+    features = xp.reshape(features, (batch, -1, features.shape[-1]))
     return read.layers(xp.permute_dims(read.drop(features), (1, 0, 2)))
 
 

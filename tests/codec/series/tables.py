@@ -1,4 +1,4 @@
-"""Small tables of series."""
+"""Tables for the tests of reading them."""
 
 import numpy as np
 import polars as pl

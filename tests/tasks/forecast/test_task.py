@@ -229,6 +229,17 @@ def test_series_that_are_too_short():
     assert np.isfinite(float(task.loss(task.model, task.batches.next(), None).loss.detach()))
 
 
+@pytest.mark.parametrize("weighting", ["none", "mase"])
+def test_a_series_without_a_known_error_does_no_harm(weighting, tmp_path):
+    """Of a point, of one that is shorter than a season, and of one that is unknown at its end."""
+    unknown = waves()[0]
+    unknown[-12:] = np.nan
+    panel = panel_of([*waves(), np.ones(1), np.ones(7), unknown])
+    result = fit(config(weighting=weighting, max_steps=2), tmp_path / "run", panel)
+    assert np.isfinite(result.best)
+    assert np.isfinite(load(tmp_path / "run").forecast(panel).point()).all()
+
+
 def test_the_linear_map_says_as_much_as_serves_best(tmp_path):
     """All of it where training has made the network bad; bundle and checkpoint keep how much."""
     wild = config(lr=3.0, schedule="constant", warmup=0.0, clip=0.0)

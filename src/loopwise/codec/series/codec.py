@@ -61,6 +61,7 @@ class SeriesCodec:
         series: the names of the series that it was trained on where it learned each one's
             smoothing; else empty.
         alias: what forecasts are called in tables.
+        bounded: whether series that were never below 0 are not forecast below 0.
     """
 
     schema: Schema
@@ -74,6 +75,7 @@ class SeriesCodec:
     static: Standard
     series: tuple[str, ...] = ()
     alias: str = "loopwise"
+    bounded: bool = False
 
     @property
     def channels(self) -> int:

@@ -1,5 +1,6 @@
 """Columns of a table: which means what, and their values as arrays, errors with their row."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -112,6 +113,9 @@ def open_frame(table: Any) -> "nw.DataFrame[Any]":
         raise DataError(f"two columns of the table are named {twice!r}") from None
     if isinstance(frame, nw.LazyFrame):
         frame = frame.collect()
+    for name in frame.columns:
+        if not isinstance(name, str):
+            raise DataError(f"a column of the table is named {name!r}; names must be strings")
     if not len(frame):
         raise DataError("the table has no rows")
     return frame
@@ -171,7 +175,9 @@ def numbers(column: "nw.Series[Any]", place: Callable[[int], str] | None = None)
         k = int(wrong[0])
         where = place(k) if place else f"column {column.name!r}, row {k + 1}"
         more = f" ({len(wrong)} such entries)" if len(wrong) > 1 else ""
-        raise DataError(f"{where}: {texts[k]!r} is not a number{more}")
+        comma = re.fullmatch(r"\s*[+-]?[\d.,]*,[\d.,]*\s*", texts[k])
+        hint = "; numbers are written with a point and without thousands marks" if comma else ""
+        raise DataError(f"{where}: {texts[k]!r} is not a number{more}{hint}")
     return parsed.fill_null(np.nan).to_numpy()
 
 

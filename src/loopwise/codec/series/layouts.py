@@ -115,10 +115,11 @@ def _long(frame: "nw.DataFrame[Any]", columns: Columns) -> Points:
     names = (*columns.targets, *columns.past, *columns.future)
     require_columns(frame, (columns.time, *names), columns)
     ids, codes = series_of(frame, columns)
-    stamps, zone = times(frame[columns.time])
 
     def place(name: str) -> Callable[[int], str]:
         return lambda k: f"series {ids[codes[k]]!r}, row {k + 1}, column {name!r}"
+
+    stamps, zone = times(frame[columns.time], place(columns.time))
 
     return Points(
         ids=ids,

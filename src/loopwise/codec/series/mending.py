@@ -28,16 +28,22 @@ def in_order(points: Points) -> Points:
         points = _by(points, np.argsort(points.codes, kind="stable"))
     same = points.codes[1:] == points.codes[:-1]
     back = np.flatnonzero(same & (points.stamps[1:] < points.stamps[:-1]))
-    if len(back):
-        k = int(back[0]) + 1
-        warnings.warn(
-            f"{points.where(k)}: {stamp_text(points.stamps[k])} comes after "
-            f"{stamp_text(points.stamps[k - 1])}{_more(len(back), 'such rows')}; "
-            f"the rows of each series were sorted by time",
-            DataWarning,
-            stacklevel=3,
-        )
-        points = _by(points, np.lexsort((points.stamps, points.codes)))
+    if not len(back):
+        _refuse_twice(points)
+        return points
+    k = int(back[0]) + 1
+    told = (
+        f"{points.where(k)}: {stamp_text(points.stamps[k])} comes after "
+        f"{stamp_text(points.stamps[k - 1])}{_more(len(back), 'such rows')}; "
+        f"the rows of each series were sorted by time"
+    )
+    points = _by(points, np.lexsort((points.stamps, points.codes)))
+    _refuse_twice(points)
+    warnings.warn(told, DataWarning, stacklevel=3)
+    return points
+
+
+def _refuse_twice(points: Points) -> None:
     twice = np.flatnonzero(
         (points.codes[1:] == points.codes[:-1]) & (points.stamps[1:] == points.stamps[:-1])
     )
@@ -51,7 +57,6 @@ def in_order(points: Points) -> Points:
             f"{points.rows[k + 1]}{_more(len(twice), 'such stamps')}; "
             f"a series has each stamp once{hint}"
         )
-    return points
 
 
 def _by(points: Points, order: Integers) -> Points:

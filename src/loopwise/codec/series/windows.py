@@ -3,7 +3,8 @@
 Each series is first put into a space of its own: the logarithm where it is positive throughout,
 then in units of its standard deviation. A window is shifted besides, so that its end lies about 0.
 Both are done in float64; what follows needs no more than float32. So multiplying a series by any
-number leaves its windows as they are. Counts are divided by their mean alone.
+number leaves its windows as they are. Counts are divided by their mean alone. What was never below
+0 is not forecast below 0 either: values that are brought back end there.
 """
 
 from dataclasses import dataclass
@@ -57,6 +58,8 @@ class Space(NamedTuple):
     log: NDArray[np.bool_]
     centre: Floats
     spread: Floats
+    bounded: NDArray[np.bool_]
+    """whether what comes back ends at 0"""
 
     def over(self, *axes: int) -> "Space":
         """The same with new axes, for values that have more than windows and channels."""
@@ -64,6 +67,7 @@ class Space(NamedTuple):
             np.expand_dims(self.log, axes),
             np.expand_dims(self.centre, axes),
             np.expand_dims(self.spread, axes),
+            np.expand_dims(self.bounded, axes),
         )
 
     def into(self, values: Floats) -> Floats:
@@ -76,7 +80,8 @@ class Space(NamedTuple):
         """Out of the windows' space."""
         taken = values * self.spread + self.centre
         with np.errstate(over="ignore"):
-            return np.where(self.log, np.exp(np.where(self.log, taken, 0.0)), taken)
+            found = np.where(self.log, np.exp(np.where(self.log, taken, 0.0)), taken)
+        return np.where(self.bounded & (found < 0), 0.0, found)
 
 
 class Spaces(NamedTuple):
@@ -88,10 +93,12 @@ class Spaces(NamedTuple):
     """[..., C], their standard deviation, then"""
     size: Array
     """[..., C], see `Windows`"""
+    bounded: NDArray[np.bool_]
+    """[..., C], whether no value is below 0"""
 
     def of(self, which: Integers | slice) -> "Spaces":
         """Those of some rows."""
-        return Spaces(self.log[which], self.spread[which], self.size[which])
+        return Spaces(self.log[which], self.spread[which], self.size[which], self.bounded[which])
 
 
 @dataclass(frozen=True)
@@ -101,9 +108,7 @@ class Prepared:
     Attributes:
         offsets: where each series of the panel begins, and the end, [N + 1].
         values: [total, C of the panel].
-        log: which rows are forecast by their logarithms, [R, C of the network].
-        spread: their standard deviations, then, [R, C of the network].
-        size: see `Windows`, [R, C of the network].
+        spaces: of the rows, [R, C of the network].
         past: [total, P].
         future: covariates known ahead of all series, each with `beyond` points more than it has,
             [total + N * beyond, F].
@@ -117,9 +122,7 @@ class Prepared:
 
     offsets: Integers
     values: Floats
-    log: NDArray[np.bool_]
-    spread: Floats
-    size: Array
+    spaces: Spaces
     past: Array
     future: Array
     beyond: int
@@ -157,7 +160,6 @@ def prepare(
     lengths = panel.lengths
     if spaces is None:
         spaces = _spaces(panel, codec, lengths if until is None else np.minimum(until, lengths))
-    log, spread, size = spaces
     future = np.empty((len(panel.values) + len(panel) * beyond, codec.ahead), np.float32)
     if codec.ahead:
         inside = np.ones(len(future), bool)
@@ -174,9 +176,7 @@ def prepare(
     return Prepared(
         panel.offsets,
         panel.values,
-        log,
-        spread,
-        size,
+        spaces,
         codec.past(panel.past),
         future,
         beyond,
@@ -215,7 +215,7 @@ def cut(
     index = begin[:, None] + np.where(there, places, 0)
     values = _values(prepared, index, channel)
     values = np.where(there[..., None], values, np.nan)
-    spaces = spaces or Spaces(prepared.log[rows], prepared.spread[rows], prepared.size[rows])
+    spaces = spaces or prepared.spaces.of(rows)
     scaled, known, space = scale(values, spaces, patch, shifts=prepared.shifts)
     return (
         Windows(
@@ -247,11 +247,11 @@ def scale(
         `Windows.values`, `Windows.known` and the spaces.
     """
     log, spread = spaces.log, spaces.spread
-    space = Space(log, np.zeros_like(spread), np.ones_like(spread))
+    space = Space(log, np.zeros_like(spread), np.ones_like(spread), spaces.bounded)
     taken = space.over(1).into(values)
     known = np.isfinite(taken)
     centre = _centre(taken, known, patch) if shifts else space.centre
-    space = Space(log, centre, spread)
+    space = space._replace(centre=centre, spread=spread)
     scaled = np.where(known, (taken - centre[:, None]) / spread[:, None], 0.0)
     return scaled.astype(np.float32), known.astype(np.float32), space
 
@@ -310,16 +310,16 @@ def _spaces(panel: Panel, codec: SeriesCodec, lengths: Integers) -> Spaces:
     inside = considered < np.repeat(lengths, panel.lengths)
     values = panel.values
     known = np.isfinite(values) & inside[:, None]
-    positive = sums(panel, (known & (values <= 0)).astype(float)) == 0
+    least = lows(panel, np.where(known, values, np.inf))
     count = np.maximum(sums(panel, known.astype(float)), 1)
-    log = positive & (codec.space == "log")
+    log = (least > 0) & (codec.space == "log")
     each = np.repeat(log, panel.lengths, axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
         taken = np.where(each, np.log(np.where(known & each, values, 1.0)), values)
     filled = np.where(known, taken, 0.0)
     mean = sums(panel, filled) / count
     off = np.where(known, filled - np.repeat(mean, panel.lengths, axis=0), 0.0)
-    return spaces_of(codec, log, mean, sums(panel, off * off) / count)
+    return spaces_of(codec, log, least >= 0, mean, sums(panel, off * off) / count)
 
 
 def spaces_at(panel: Panel, codec: SeriesCodec, series: Integers, ends: Integers) -> Spaces:
@@ -338,6 +338,7 @@ def spaces_at(panel: Panel, codec: SeriesCodec, series: Integers, ends: Integers
     known = np.isfinite(values)
     count = np.maximum(_before(panel, known.astype(float), series, ends), 1)
     positive = _before(panel, (known & (values <= 0)).astype(float), series, ends) == 0
+    never_below = _before(panel, (known & (values < 0)).astype(float), series, ends) == 0
     log = positive & (codec.space == "log")
     found: list[tuple[Floats, Floats]] = []
     for logs in (True, False):
@@ -354,15 +355,22 @@ def spaces_at(panel: Panel, codec: SeriesCodec, series: Integers, ends: Integers
         variance = np.maximum(_before(panel, off * off, series, ends) / count - mean * mean, 0.0)
         found.append((mean * unit[series] + about[series], variance * unit[series] ** 2))
     mean, variance = (np.where(log, *both) for both in zip(*found, strict=True))
-    return spaces_of(codec, log, mean, variance)
+    return spaces_of(codec, log, never_below, mean, variance)
 
 
-def spaces_of(codec: SeriesCodec, log: NDArray[np.bool_], mean: Floats, variance: Floats) -> Spaces:
+def spaces_of(
+    codec: SeriesCodec,
+    log: NDArray[np.bool_],
+    never_below: NDArray[np.bool_],
+    mean: Floats,
+    variance: Floats,
+) -> Spaces:
     """The spaces of series with a mean and a variance, of their logarithms where these are taken.
 
     Args:
         codec: how the network reads.
         log: whether they are, of each series and target, [N, targets].
+        never_below: whether no value is below 0, the same.
         mean: the same; 0 where nothing is known.
         variance: the same.
 
@@ -374,7 +382,12 @@ def spaces_of(codec: SeriesCodec, log: NDArray[np.bool_], mean: Floats, variance
     whole = np.where(whole > 0, whole, 1.0)
     size = np.log(spread / whole) if codec.shifts else np.zeros_like(mean)
     shape = (len(mean) * codec.rows_per_series, codec.channels)
-    return Spaces(log.reshape(shape), spread.reshape(shape), size.reshape(shape).astype(np.float32))
+    return Spaces(
+        log.reshape(shape),
+        spread.reshape(shape),
+        size.reshape(shape).astype(np.float32),
+        (never_below & codec.bounded).reshape(shape),
+    )
 
 
 def _spread(codec: SeriesCodec, log: NDArray[np.bool_], mean: Floats, variance: Floats) -> Floats:
@@ -398,3 +411,10 @@ def sums(panel: Panel, values: Floats) -> Floats:
     padded = np.concatenate([values, np.zeros((1, values.shape[1]))])
     sums = np.add.reduceat(padded, panel.offsets[:-1], axis=0)
     return np.where(panel.lengths[:, None] > 0, sums, 0.0)
+
+
+def lows(panel: Panel, values: Floats) -> Floats:
+    """The least value of each series, [N, C]; infinite for one without points."""
+    padded = np.concatenate([values, np.full((1, values.shape[1]), np.inf)])
+    lows = np.minimum.reduceat(padded, panel.offsets[:-1], axis=0)
+    return np.where(panel.lengths[:, None] > 0, lows, np.inf)

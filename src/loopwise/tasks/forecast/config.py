@@ -97,8 +97,8 @@ class ModelConfig(LayersConfig):
     )
     log: bool = Field(
         default=True,
-        description="logarithms of series that are positive throughout; not with student-t, whose "
-        "exponential has no mean",
+        description="what was never below 0 is not forecast below 0, and series that are positive "
+        "throughout by their logarithms; not with student-t, whose exponential has no mean",
     )
     input_size: int = Field(default=128, ge=1, description="features of a patch")
     dilations: tuple[int, ...] = Field(

@@ -23,7 +23,7 @@ from loopwise.tasks.forecast.linear import fit_linear
 from loopwise.tasks.forecast.losses import target_loss
 from loopwise.tasks.forecast.model import ForecastNetwork
 from loopwise.tasks.forecast.plan import describe, held_out, make_codec
-from loopwise.tasks.forecast.validation import Validation, validate
+from loopwise.tasks.forecast.validation import Validation, mean_known, validate
 from loopwise.tasks.layers.modules import summarise
 from loopwise.train.processes import World
 from loopwise.train.task import StepLoss
@@ -171,7 +171,10 @@ class ForecastTask:
         weights = np.ones(len(self.panel)) if weights is None else weights
         rows = np.repeat(weights, each)
         if self.config.train.weighting == "mase":
-            rows = rows / np.maximum(self.naive_errors(scaled=True), LEAST_ERROR)
+            errors = np.nan_to_num(
+                self.naive_errors(scaled=True), nan=1.0
+            )  # as a spread, if unknown
+            rows = rows / np.maximum(errors, LEAST_ERROR)
         return rows / rows.mean()
 
     def naive_errors(self, *, scaled: bool = False) -> NDArray[np.float64]:
@@ -185,10 +188,10 @@ class ForecastTask:
         values = prepared.values
         if scaled:
             shape = (len(self.panel), values.shape[1])
-            log = np.repeat(prepared.log.reshape(shape), lengths, axis=0)
+            log = np.repeat(prepared.spaces.log.reshape(shape), lengths, axis=0)
             with np.errstate(divide="ignore", invalid="ignore"):
                 values = np.where(log, np.log(values), values)
-            values = values / np.repeat(prepared.spread.reshape(shape), lengths, axis=0)
+            values = values / np.repeat(prepared.spaces.spread.reshape(shape), lengths, axis=0)
         place = np.arange(len(values)) - np.repeat(prepared.offsets[:-1], lengths)
         inside = (place >= season) & (place < np.repeat(self.until, lengths))
         off = np.full(values.shape, np.nan)
@@ -198,4 +201,4 @@ class ForecastTask:
         total = np.add.reduceat(np.where(there, off, 0.0), prepared.offsets[:-1], axis=0)
         count = np.add.reduceat(there.astype(float), prepared.offsets[:-1], axis=0)
         mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-        return mean.reshape(-1) if prepared.per_series > 1 else np.nanmean(mean, axis=1)
+        return mean.reshape(-1) if prepared.per_series > 1 else mean_known(mean, 1)

@@ -62,7 +62,7 @@ def validate(task: "ForecastTask") -> Validation:
     score, error = np.concatenate(scores), np.concatenate(errors)
     known = np.isfinite(score)
     metrics = {"loss": float(torch.cat(losses).nanmean())}
-    metrics["mase"], metrics["smape"] = (_mean_known(column) for column in error.T)
+    metrics["mase"], metrics["smape"] = mean_known(error, 0).tolist()
     if task.output.name != "point":
         for name, limit in (("coverage_80", 1.2815515655), ("coverage_95", 1.9599639845)):
             metrics[name] = float(np.mean(np.abs(score[known]) <= limit))
@@ -123,9 +123,12 @@ class _Read(NamedTuple):
         return torch.stack([task.losses(raw, self.targets, scale) for raw in raws]).mean(0)
 
 
-def _mean_known(values: NDArray[np.float64]) -> float:
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else float("nan")
+def mean_known(values: NDArray[np.float64], axis: int | tuple[int, ...]) -> NDArray[np.float64]:
+    """The means of what is known along axes; NaN where nothing is."""
+    known = ~np.isnan(values)
+    count = known.sum(axis)
+    total = np.where(known, values, 0.0).sum(axis)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
 
 
 def _errors(
@@ -137,4 +140,4 @@ def _errors(
     relative = 200 * off / np.where(size > 0, size, 1.0)
     axes = (1, 2)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.stack([np.nanmean(off, axes) / naive, np.nanmean(relative, axes)], axis=-1)
+        return np.stack([mean_known(off, axes) / naive, mean_known(relative, axes)], axis=-1)
