@@ -189,6 +189,11 @@ class TranslationTrainConfig(TrainConfig):
     label_smoothing: float = Field(
         default=0.1, ge=0, lt=1, description="share of the loss that all tokens share"
     )
+    valid_bleu: int = Field(
+        default=200,
+        ge=0,
+        description="validation pairs that are also translated, greedily, for BLEU; 0 = none",
+    )
 
 
 class TranslationConfig(TaskConfig):
