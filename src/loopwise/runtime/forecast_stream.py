@@ -19,8 +19,9 @@ from loopwise.codec.series.codec import SeriesCodec
 from loopwise.codec.series.conformal import Adaptive
 from loopwise.codec.series.forecast import Forecast
 from loopwise.codec.series.panel import Panel
+from loopwise.codec.series.spaces import Space, Spaces, lows, mean_in, spaces_of, sums
 from loopwise.codec.series.stamps import stamp_array
-from loopwise.codec.series.windows import Space, Spaces, Windows, lows, scale, spaces_of, sums
+from loopwise.codec.series.windows import Windows, scale
 from loopwise.config import nearest
 from loopwise.errors import ConfigError, DataError
 from loopwise.runtime.forecast_network import Raw
@@ -336,6 +337,7 @@ class ForecastStream:
                 scaled,
                 known,
                 spaces.size,
+                mean_in(space, spaces.mean[:, None]),
                 self._repeated(state["past"][index]),
                 self._repeated(np.concatenate([state["ahead"][index], after], axis=1)),
                 self._repeated(self._static[at]),

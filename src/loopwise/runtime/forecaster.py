@@ -17,8 +17,9 @@ from loopwise.codec.series.layouts import Layout
 from loopwise.codec.series.mending import Missing
 from loopwise.codec.series.output import TableKind, forecast_table
 from loopwise.codec.series.panel import Panel
+from loopwise.codec.series.spaces import Space, Spaces, spaces_at
 from loopwise.codec.series.table import future_values, panel_from_table
-from loopwise.codec.series.windows import Prepared, Space, Spaces, Windows, cut, prepare, spaces_at
+from loopwise.codec.series.windows import Prepared, Windows, cut, prepare
 from loopwise.errors import BundleError, ConfigError, DataError
 from loopwise.runtime.bundle import Bundle, write_bundle
 from loopwise.runtime.description import ForecasterDescription, OutputDescription, parse_as
