@@ -103,9 +103,7 @@ def test_example_configurations_are_valid(file):
     config_class(tomllib.loads(file.read_text())["task"]).load(file)
 
 
-@pytest.mark.parametrize(
-    "file", sorted(ROOT.glob("examples/forecast_*.py")), ids=lambda file: file.stem
-)
+@pytest.mark.parametrize("file", sorted(ROOT.glob("examples/*_*.py")), ids=lambda file: file.stem)
 def test_an_example_runs_from_its_first_cell_to_its_last(file, folder):
     environment = {**os.environ, "STEPS": "10", "OUT": str(folder / "out")}
     done = subprocess.run(

@@ -1,5 +1,6 @@
 import pytest
 
+from cli import translating
 from cli.calling import call, sets
 from tasks.lm.texts import lines
 
@@ -31,3 +32,35 @@ def words(tmp_path_factory, text):
     called = call("train", "lm", "--out", out, "--data", text, *settings)
     assert called.status == 0, called.err
     return out
+
+
+@pytest.fixture(scope="session")
+def pairs(tmp_path_factory):
+    """A folder with pairs in one file and in two."""
+    folder = tmp_path_factory.mktemp("pairs")
+    text = translating.tsv()
+    (folder / "p.tsv").write_text(text)
+    for column, name in enumerate(("p.de", "p.en")):
+        sides = [line.split("\t")[column] for line in text.splitlines()]
+        (folder / name).write_text("\n".join(sides) + "\n")
+    return folder
+
+
+def _translator(folder, pairs, **changes):
+    settings = translating.sets(**changes)
+    called = call("train", "translation", "--out", folder, "--data", pairs / "p.tsv", *settings)
+    assert called.status == 0, called.err
+    return folder
+
+
+@pytest.fixture(scope="session")
+def translator(tmp_path_factory, pairs):
+    """A run over words."""
+    return _translator(tmp_path_factory.mktemp("runs") / "numbers", pairs, train__keep=3)
+
+
+@pytest.fixture(scope="session")
+def waiting(tmp_path_factory, pairs):
+    """A run that translates word by word."""
+    folder = tmp_path_factory.mktemp("runs") / "waiting"
+    return _translator(folder, pairs, **translating.WAITING)

@@ -55,7 +55,18 @@ def test_text_other_than_the_runs(trained, text):
     assert json.loads(called.out)["dependence"]["kind"] == "mutual information"
 
 
-def test_mistakes(forgetful, trained, tmp_path):
+@pytest.mark.parametrize("kind", ["translator", "waiting"])
+def test_a_translator(kind, request, tmp_path):
+    run = request.getfixturevalue(kind)
+    called = call("diagnose", run, "--json", "--out", tmp_path)
+    assert called.status == 0, called.err
+    layers = [layer.name for layer in Report.from_json(called.out).layers]
+    both = ["encoder.0.l0"] if kind == "waiting" else ["encoder.0.l0", "encoder.0.l0_reverse"]
+    assert layers == [*both, "decoder.0.l0"]
+
+
+def test_mistakes(forgetful, trained, translator, tmp_path):
+    assert "the run's own pairs: give no files" in mistake("diagnose", translator, "p.tsv")
     assert "not a run" in mistake("diagnose", tmp_path)
     assert "makes up its data" in mistake("diagnose", forgetful, "some.txt")
     assert "no checkpoint '999'" in mistake("diagnose", forgetful, "--checkpoint", "999")

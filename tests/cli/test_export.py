@@ -4,6 +4,7 @@ import pytest
 
 from cli.calling import call, mistake, sets
 from loopwise.runtime.load import load
+from loopwise.tasks.weights import average_of
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
@@ -97,3 +98,40 @@ def test_a_run_whose_text_is_gone(text, tmp_path):
 def test_mistakes(trained, tmp_path, options, message):
     assert message in mistake("export", trained, tmp_path / "b.safetensors", *options)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_mean_of_the_last_checkpoints(translator, pairs, tmp_path):
+    path = tmp_path / "m.safetensors"
+    called = call("export", translator, path, "--average", 3)
+    assert called.status == 0, called.err
+    head, row, _, where, written = called.out.splitlines()
+    assert head.split() == ["best", "mean", "of", "3", "change"]
+    assert row.split()[0] == "perplexity"
+    assert where.endswith(f"pairs of {pairs}/p.tsv")
+    assert written == f"{path}: {path.stat().st_size:,} bytes"
+    assert load(path).bundle.fingerprint == average_of(translator, 3).fingerprint
+    said = mistake("export", translator, path, "--average", 9, "--overwrite")
+    assert "checkpoints, not 9: average fewer, or train with train.keep=9" in said
+    assert "not a run" in mistake("export", path, tmp_path / "n.safetensors", "--average", 2)
+    assert "--average" in mistake("export", translator, path, "--average", 1, status=2)
+
+
+def test_an_average_in_a_lower_precision(translator, pairs, tmp_path):
+    path = tmp_path / "m.safetensors"
+    given = ("--average", 2, "--dtype", "int8", "--limit", 1, "--measure-on", pairs / "p.tsv")
+    called = call("export", translator, path, *given)
+    assert called.status == 0, called.err
+    assert called.out.count(f"measured on 300 pairs of {pairs}/p.tsv") == 2
+    info = load(path).info
+    assert len(info["average"]) == 2
+    assert info["precision"]["metric"] == "perplexity"
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
+def test_a_translator_in_a_lower_precision(translator, pairs, tmp_path, dtype):
+    path, text = tmp_path / "m.safetensors", b"eins zwei drei\n"
+    called = call("export", translator, path, "--dtype", dtype, "--limit", 1)
+    assert called.status == 0, called.err
+    assert "log-probability of a token" in called.out
+    assert call("translate", path, stdin=text).status == 0
+    assert call("evaluate", path, pairs / "p.tsv").status == 0

@@ -8,7 +8,7 @@ import pytest
 
 from cli.calling import call, mistake
 from cli.forecasting import SETS, first, last, plain, sales
-from loopwise.cli.start import _what_next
+from loopwise.cli.train.start import _what_next
 from loopwise.runs import Run
 from loopwise.runtime.load import load
 from loopwise.tasks.registry import read_config

@@ -68,3 +68,30 @@ def test_mistakes(trained, adding, tmp_path):
     table.write_text("a,b\n")
     assert "not a table of numbers" in mistake("inspect", adding, "--series", table)
     assert "cannot be read" in mistake("inspect", adding, "--series", tmp_path / "none.csv")
+
+
+def test_a_sentence_and_where_its_translation_looks(translator, waiting, tmp_path):
+    page, plots = tmp_path / "i.html", tmp_path / "plots"
+    given = ("--text", "eins zwei", "--target", "one two", "--at", 1)
+    called = call("inspect", translator, *given, "--out", page, "--plots", plots)
+    assert called.status == 0, called.err
+    assert "2 steps through encoder.0.l0 (lstm, 24 units), encoder.0.l0_reverse" in called.out
+    assert "given translation: one two\nalignment: " in called.out
+    assert "two' at token 1 of the translation: " in called.out
+    assert "Where each word looks" in page.read_text(encoding="utf-8")
+    assert {"attention.png", "attention.svg"} <= {file.name for file in plots.iterdir()}
+    bundle = translator / "bundle.safetensors"
+    assert "\ntranslation: " in call("inspect", bundle, "--text", "eins zwei").out
+    given = ("--text", "eins zwei", "--checkpoint", "latest")
+    assert "\ntranslation: " in call("inspect", waiting, *given).out
+
+
+def test_mistakes_with_a_translator(translator, trained):
+    assert "a translator: give --text" in mistake("inspect", translator)
+    said = mistake("inspect", translator, "--text", "a", "--seed", 1)
+    assert "it takes --text and --target, but no --series" in said
+    assert "no translator: --target is not for it" in mistake(
+        "inspect", trained, "--text", "the cat", "--target", "x"
+    )
+    said = mistake("inspect", translator, "--text", "eins", "--target", "one", "--at", 4)
+    assert said == "at 4: the translation has 1 tokens, 0 to 0 (or -1 to -1)"

@@ -6,22 +6,17 @@ import signal
 import subprocess
 import sys
 import time
+from functools import cache
 
 import pytest
 
 from cli.calling import call, command, run, sets
+from cli.forecasting import SETS, sales
 from loopwise.runs import Run
 from loopwise.runtime.load import load
 from loopwise.train.checkpoints import list_checkpoints
 from tasks.synthetic.runs import SMALL
 
-SETTINGS = sets(
-    train__epochs=7,
-    train__checkpoint_every=10,
-    train__batch_size=2,
-    train__keep=3,
-    model__dropout_output=0.3,
-)
 CLOCKS = {"seconds", "tokens_per_second"}
 
 
@@ -37,16 +32,57 @@ def result(path) -> tuple:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory, text):
-    """A run that nothing disturbed."""
-    out = tmp_path_factory.mktemp("whole") / "run"
-    assert call("train", "lm", "--out", out, "--data", text / "a.txt", *SETTINGS).status == 0
-    return result(out)
+def tables(tmp_path_factory):
+    """Daily sales with all kinds of covariates."""
+    path = tmp_path_factory.mktemp("tables") / "sales.csv"
+    table = sales()
+    table.with_columns(kind="shop", visitors=table["sales"] * 2).write_csv(path)
+    return path
 
 
-def disturbed(number: int, out, text) -> tuple[int, str]:
+LM = sets(
+    train__epochs=7,
+    train__checkpoint_every=10,
+    train__batch_size=2,
+    train__keep=3,
+    model__dropout_output=0.3,
+)
+FORECAST = [
+    *("--id", "shop", "--time", "day", "--target", "sales", "--horizon", "7"),
+    *("--static", "kind", "--past", "visitors", "--future", "price"),
+    *SETS,
+    *("--set", "model.members=2", "--set", "train.max_steps=150", "--set", "train.keep=3"),
+    *("--set", "train.checkpoint_every=10", "--set", "train.validate_every=25"),
+]
+TASKS = ("lm", "forecast")
+
+
+@pytest.fixture(scope="module")
+def trainings(text, tables):
+    """The words of a small training of each task, but for where it goes."""
+    return {
+        "lm": ["train", "lm", "--data", text / "a.txt", *LM],
+        "forecast": ["train", "forecast", "--data", tables, *FORECAST],
+    }
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, trainings):
+    """For a task, what a run leaves that nothing disturbed."""
+
+    @cache
+    def of(task):
+        out = tmp_path_factory.mktemp("whole") / "run"
+        called = call(*trainings[task], "--out", out)
+        assert called.status == 0, called.err
+        return result(out)
+
+    return of
+
+
+def disturbed(number: int, out, training) -> tuple[int, str]:
     """Begin the same run, send it a signal after its second checkpoint; its status and words."""
-    words = command("train", "lm", "--out", out, "--data", text / "a.txt", *SETTINGS)
+    words = command(*training, "--out", out)
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     until = time.monotonic() + 100
     while len(list_checkpoints(out / "checkpoints")) < 2 and time.monotonic() < until:
@@ -56,27 +92,47 @@ def disturbed(number: int, out, text) -> tuple[int, str]:
     return process.returncode, said
 
 
-def test_a_killed_run_continues_bit_for_bit(whole, text, tmp_path):
-    status, _ = disturbed(signal.SIGKILL, tmp_path / "run", text)
+@pytest.mark.parametrize("task", TASKS)
+def test_a_killed_run_continues_bit_for_bit(task, whole, trainings, tmp_path):
+    out = tmp_path / "run"
+    status, _ = disturbed(signal.SIGKILL, out, trainings[task])
     assert status == -signal.SIGKILL
-    assert len(records(tmp_path / "run")) < len(whole[0])
-    called = call("train", "lm", "--out", tmp_path / "run", "--resume")
+    assert len(records(out)) < len(whole(task)[0])
+    called = call("train", task, "--out", out, "--resume")
     assert called.status == 0, called.err
-    assert result(tmp_path / "run") == whole
+    assert result(out) == whole(task)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_training_repeats_itself_on_as_many_threads_and_nearly_on_others(
+    task, trainings, tmp_path
+):
+    def train(name, threads):
+        few = ("--set", "train.max_steps=15", "--set", f"train.threads={threads}")
+        called = call(*trainings[task], *few, "--out", tmp_path / name)
+        assert called.status == 0, called.err
+        return result(tmp_path / name)
+
+    two, again, one = train("two", 2), train("again", 2), train("one", 1)
+    assert two == again
+    for mine, theirs in zip(one[0], two[0], strict=True):
+        assert mine.keys() == theirs.keys()
+        assert mine["step"] == theirs["step"]
+        assert mine["loss"] == pytest.approx(theirs["loss"], rel=1e-4)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_says_how_to_continue_and_does_so_bit_for_bit(
-    number, whole, text, tmp_path
+    number, whole, trainings, tmp_path
 ):
     out = tmp_path / "my run"
-    status, said = disturbed(number, out, text)
+    status, said = disturbed(number, out, trainings["lm"])
     assert status == 130, said
     assert f"continue: loopwise train lm --out '{out}' --resume\n" in said
     assert "Traceback" not in said
     assert list_checkpoints(out / "checkpoints")
     assert call("train", "lm", "--out", out, "--resume").status == 0
-    assert result(out) == whole
+    assert result(out) == whole("lm")
 
 
 def test_ctrl_c_outside_of_the_training_ends_at_once(trained, monkeypatch):

@@ -116,13 +116,13 @@ def test_export_in_a_lower_precision_is_measured_on_the_task(name, runs, tmp_pat
         ),
         (["train", "copy", "--out", "NEW", "--resume"], "NEW: not a run: no such directory"),
         (["train", "copy", "--out", "RUN", "--resume", "--overwrite"], "exclude each other"),
-        (["evaluate", "RUN", "text.txt"], "RUN: no language model: it takes no FILE, --cache or"),
-        (["evaluate", "RUN", "--cache", 9], "RUN: no language model: it takes no FILE, --cache or"),
+        (["evaluate", "RUN", "text.txt"], "RUN: a model of a synthetic task: it takes no FILE"),
+        (["evaluate", "RUN", "--cache", 9], "RUN: a model of a synthetic task: leave out --cache"),
         (["evaluate", "BUNDLE"], "BUNDLE: not the run of a synthetic task"),
         (["generate", "RUN"], "RUN: no language model, but one of the task 'sequence-model'"),
         (["score", "RUN"], "RUN: no language model, but one of the task 'sequence-model'"),
         (["evaluate", "TEXTS"], "TEXTS: a language model: give FILE..."),
-        (["evaluate", "TEXTS", "f", "--seed", 3], "a language model: --sequences and --seed are"),
+        (["evaluate", "TEXTS", "f", "--seed", 3], "a language model: leave out --seed"),
     ],
     ids=str,
 )
@@ -147,7 +147,7 @@ def test_mistakes(arguments, message, runs, trained, tmp_path):
     [
         (["train", "ading"], "No such command 'ading'. Did you mean 'adding'"),
         (["train", "copy"], "Missing option '--out'"),
-        (["config", "dance"], "'dance' is not one of 'lm', 'forecast', 'adding'"),
+        (["config", "dance"], "'dance' is not one of 'lm', 'forecast', 'translation', 'adding'"),
         (["evaluate", "x", "--sequences", 0], "'--sequences': Input should be greater than"),
     ],
 )

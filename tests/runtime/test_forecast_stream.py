@@ -1,12 +1,16 @@
 """Streams say what forecasts of the whole history would, and how unusual each point was."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from loopwise.codec.series.panel import Panel
 from loopwise.errors import ConfigError, DataError
-from runtime.forecasters import forecaster, waves
+from loopwise.runtime.forecast_paths import sample_paths
+from loopwise.runtime.forecast_stream import ForecastStream
+from runtime.forecasters import COVARIATES, forecaster, waves, with_covariates
 
 LEVELS = [0.05, 0.5, 0.9]
 
@@ -45,8 +49,6 @@ def test_a_stream_says_what_a_forecast_of_the_whole_history_says(model):
 def test_a_stream_goes_on_from_known_history(model):
     panel = waves(length=150, seed=4)
     begun = Panel.from_arrays([panel.series(i)[: 100 + 7 * i] for i in range(3)], ids=panel.ids)
-    from loopwise.runtime.forecast_stream import ForecastStream
-
     stream = ForecastStream(model, begun)
     assert stream.lengths.tolist() == [100, 107, 114]
     assert_as_whole(model, stream, [begun.series(i) for i in range(3)])
@@ -63,6 +65,68 @@ def test_several_targets(several):
     assert_as_whole(several, stream, [panel.series(i) for i in range(3)], found)
     assert found.score.shape == found.p_value.shape == (3, 2)
     assert found.median.shape == (3, 6, 2)
+
+
+@pytest.mark.parametrize("channels", ["independent", "mixed"])
+def test_covariates_of_every_kind(channels, tmp_path):
+    """They come along a stream as they stand in a table, over the points and ahead of them."""
+    whole = with_covariates(waves(length=130, targets=2, seed=5))
+    model = forecaster(tmp_path, whole, *COVARIATES, f"model.channels={channels}", swayed=True)
+    h = model.horizon
+    stream = ForecastStream(model, whole.head([20, 100, 1]))
+    assert stream.lengths.tolist() == [20, 100, 1]
+    for _ in range(24):
+        at = whole.offsets[:-1] + stream.lengths
+        told = whole.future[at[:, None] + np.arange(1 + h)]
+        found = stream.update(whole.values[at], whole.past[at], told)
+        panel = whole.head(stream.lengths)
+        forecasts = model.forecast(panel, ahead=told[:, 1:])
+        np.testing.assert_allclose(found.median, forecasts.point(), 1e-5)
+        np.testing.assert_allclose(found.quantiles(LEVELS), forecasts.quantiles(LEVELS), 1e-5)
+    for name in ("past", "future", "static", "categories", "first"):  # and all of it tells
+        other = np.roll(getattr(panel, name), 1, axis=0)
+        moved = model.forecast(replace(panel, **{name: other}), ahead=told[:, 1:])
+        assert np.abs(moved.point() / forecasts.point() - 1).max() > 1e-3
+    moved = stream.forecast(told[:, 1:] + 3.0)
+    assert np.abs(moved.point() / forecasts.point() - 1).max() > 1e-3
+    kept = stream.lengths
+    for given, message in (
+        ((whole.values[at],), "the model needs 'visitors': give them as past="),
+        ((whole.values[at], whole.past[at]), r"the model needs 'price': give them as future="),
+        (
+            (whole.values[at], whole.past[at], told[:, 1:]),
+            r"future: expected \[3, 7, 1\], given \[3, 6, 1\]",
+        ),
+    ):
+        with pytest.raises(DataError, match=message):
+            stream.update(*given)
+    assert stream.lengths.tolist() == kept.tolist()
+
+
+def test_what_was_never_below_zero_is_not_forecast_below(tmp_path):
+    """Of a stream as of a table, until a value below 0 comes; with model.log=false it may be."""
+    rng = np.random.default_rng(0)
+    values = np.maximum(rng.normal(size=(2, 120)), 0.0)  # half of it 0
+    panel = Panel.from_arrays(values)
+    model = forecaster(tmp_path, panel)
+    stream = model.stream([0, 1], adaptive=95)
+    low = [0.01, 0.1]
+    for t in range(120):
+        found = stream.update(values[:, t])
+        assert (found.quantiles(low) >= 0).all()
+        assert (found.adapted[0] >= 0).all()
+        if t in (30, 119):
+            assert_as_whole(model, stream, list(values[:, : t + 1]), found)
+    assert (model.forecast(panel, 20).quantiles(low) == 0).any()
+    assert (model.forecast(panel, 20).point("mean") >= 0).all()
+    assert (sample_paths(model, panel, 20, 20, None, 0) >= 0).all()
+    below = stream.update([-1.0, 0.0]).quantiles(low)
+    assert (below[0] < 0).any()
+    assert (below[1] >= 0).all()
+    series = [np.append(values[0], -1.0), np.append(values[1], 0.0)]
+    assert_as_whole(model, stream, series)
+    free = forecaster(tmp_path, panel, "model.log=false")
+    assert (free.forecast(panel).quantiles(low) < 0).any()
 
 
 def test_missing_values_are_passed_over(model):

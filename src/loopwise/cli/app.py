@@ -21,7 +21,9 @@ from loopwise.cli import (
     inspect,
     score,
     train,
+    translate,
 )
+from loopwise.cli.grouping import Grouped
 from loopwise.errors import DataWarning, LoopwiseError, missing_extra
 
 
@@ -36,6 +38,7 @@ class InOrder(TyperGroup):
             "inspect",
             "evaluate",
             "forecast",
+            "translate",
             "generate",
             "score",
             "export",
@@ -58,10 +61,11 @@ app = typer.Typer(
 app.add_typer(train.app, name="train")
 app.command()(diagnose.diagnose)
 app.command()(inspect.inspect)
-app.command()(evaluate.evaluate)
+app.command(cls=Grouped)(evaluate.evaluate)
 app.command()(forecast.forecast)
+app.command(cls=Grouped)(translate.translate)
 app.command()(generate.generate)
-app.command()(score.score)
+app.command(cls=Grouped)(score.score)
 app.command()(export.export)
 app.command()(config.config)
 app.command()(data.data)

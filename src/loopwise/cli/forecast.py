@@ -84,10 +84,11 @@ def forecast(
     """What comes after the series of a table, with intervals.
 
     Prints a CSV, a row for each step of each series. A forecast that is longer than the model's
-    horizon goes on from sampled paths, and costs as many times as much.
+    horizon goes on from sampled paths, and takes many times as long.
     """
     from loopwise.codec.series.files import write_table
     from loopwise.codec.series.output import forecast_table
+    from loopwise.runtime.forecast_paths import sample_paths
     from loopwise.runtime.forecasts import percentages, probabilities
 
     levels, chosen = numbers_of(level, "--level"), numbers_of(quantiles, "--quantiles")
@@ -117,7 +118,7 @@ def forecast(
     columns = found.columns(loaded.codec, level=levels, quantiles=chosen, point=point)
     sampled = None
     if paths is not None:
-        sampled = loaded.paths(table.panel, paths, steps, ahead, seed)
+        sampled = sample_paths(loaded, table.panel, paths, steps, ahead, seed)
         columns |= _paths(loaded, sampled)
     stamps = table.panel.stamps_after(steps)
     result = forecast_table(table.kind, table.panel, stamps, columns)

@@ -14,7 +14,12 @@ from loopwise.errors import missing_extra
 def inspect(
     run: Model,
     text: Annotated[
-        str | None, typer.Option("--text", help="For a language model: what it is to read.")
+        str | None,
+        typer.Option("--text", help="For a language model or a translator: what it is to read."),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option("--target", help="For a translator: a translation.  [default: its own]"),
     ] = None,
     series: Annotated[
         Path | None,
@@ -39,7 +44,8 @@ def inspect(
         typer.Option(
             metavar="STEP",
             help="Explain the prediction after this step, from 0; -1 is the last.  "
-            "[default: the last whose successor is known]",
+            "[default: the last whose successor is known]  Of a translator: this token of the "
+            "translation.  [default: the one it was least sure of]",
         ),
     ] = None,
     data: Annotated[
@@ -70,6 +76,7 @@ def inspect(
     States and gates of every layer are shown. Units are compared with simple features: quotes,
     brackets, position in the line and others of a text, levels and changes of a forecaster's
     patches, what is to be remembered in a synthetic task. What shuffled features give is chance.
+    Of a translator it says instead where each word of a translation looked.
     """
     from loopwise.diagnose.states import require
     from loopwise.diagnose.strip import lines
@@ -78,6 +85,7 @@ def inspect(
     found = inspect_run(
         run,
         text,
+        target=target,
         series=series,
         name=name,
         seed=seed,

@@ -1,6 +1,7 @@
 """The model that a command was given."""
 
 import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,8 +10,19 @@ from loopwise.errors import BundleError, ConfigError, FileError, RunError
 from loopwise.runs import Run
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeIs
+
     from loopwise.runtime.language_model import LoadedLanguageModel
     from loopwise.runtime.load import Loaded
+    from loopwise.runtime.translator import LoadedTranslator
+
+KINDS = {
+    "language-model": "a language model",
+    "sequence-model": "a model of a synthetic task",
+    "forecaster": "a forecaster",
+    "translator": "a translator",
+}
+"""What messages call the model of a bundle's task."""
 
 
 def open_model(path: Path) -> "Loaded":
@@ -47,9 +59,47 @@ def open_language_model(path: Path, model: "Loaded | None" = None) -> "LoadedLan
             f"{path}: a forecaster, which has no text: use loopwise forecast {run} FILE, or "
             f"loopwise evaluate {run} FILE"
         )
+    if is_translator(loaded):
+        run = shlex.quote(str(path))
+        raise ConfigError(
+            f"{path}: a translator, no language model: use loopwise translate {run} < TEXT"
+        )
     if not isinstance(loaded, LoadedLanguageModel):
         raise ConfigError(f"{path}: no language model, but one of the task {loaded.bundle.task!r}")
     return loaded
+
+
+def is_language_model(model: "Loaded") -> "TypeIs[LoadedLanguageModel]":
+    """Whether a model is a language model."""
+    return model.bundle.task == "language-model"
+
+
+def is_translator(model: "Loaded") -> "TypeIs[LoadedTranslator]":
+    """Whether a model is a translator."""
+    return model.bundle.task == "translator"
+
+
+def open_translator(path: Path) -> "LoadedTranslator":
+    """`open_model` for what only a translator does.
+
+    Raises:
+        FileError: as `open_model`.
+        ConfigError: a model of another kind.
+    """
+    loaded = open_model(path)
+    if not is_translator(loaded):
+        raise ConfigError(f"{path}: {KINDS[loaded.bundle.task]}, no translator")
+    return loaded
+
+
+def note_of_whole(path: Path, model: "LoadedTranslator") -> None:
+    """Say on standard error where whole sentences are not what a translator was trained for."""
+    if model.wait:
+        print(
+            f"note: {path}: trained to translate word by word (wait {model.wait}); whole sentences "
+            "it translates worse than with --stream",
+            file=sys.stderr,
+        )
 
 
 def open_model_before(files: Sequence[str], path: Path, command: str) -> "Loaded":

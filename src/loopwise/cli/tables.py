@@ -16,17 +16,22 @@ if TYPE_CHECKING:
     from loopwise.runtime.load import Loaded
     from loopwise.tasks.forecast.config import DataConfig
 
+FORECASTER = "Of a forecaster"
+"""Heading of options, where a command has those of other models, too."""
+
 Layout = Annotated[
     Literal["long", "wide", "rows"] | None,
     typer.Option(
         help="A row a point (long), a column a series (wide) or a row a series (rows).  "
-        "[default: as in the training]"
+        "[default: as in the training]",
+        rich_help_panel=FORECASTER,
     ),
 ]
 Missing = Annotated[
     Literal["error", "interpolate", "mask"] | None,
     typer.Option(
-        help="Gaps and missing values: error, interpolate or mask.  [default: as in the training]"
+        help="Gaps and missing values: error, interpolate or mask.  [default: as in the training]",
+        rich_help_panel=FORECASTER,
     ),
 ]
 Point = Annotated[

@@ -6,7 +6,8 @@ import gzip
 import os
 import sys
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,7 +87,12 @@ def _read_path(path: str) -> list[Source]:
         return [_nonempty(_read_file(path))]
     if glob.has_magic(path):
         return _read_glob(path)
-    raise DataError(f"{path!r} does not exist{_nearest(path)}")
+    raise absent(path)
+
+
+def absent(path: str) -> DataError:
+    """The error that says that nothing is at `path`, and what resembles it."""
+    return DataError(f"{path!r} does not exist{_nearest(path)}")
 
 
 def _nonempty(source: Source) -> Source:
@@ -96,9 +102,16 @@ def _nonempty(source: Source) -> Source:
 
 
 def _read_file(path: str) -> Source:
-    try:
+    with reading(path):
         data = Path(path).read_bytes()
         return Source(path, gzip.decompress(data) if path.endswith(".gz") else data)
+
+
+@contextmanager
+def reading(path: str) -> Generator[None]:
+    """Turn what may go wrong while a file is read into a DataError that names it."""
+    try:
+        yield
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"{path}: broken gzip file ({error})") from error
     except OSError as error:

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from loopwise.diagnose import style
-from loopwise.diagnose.states import Array, Inspection, LayerStates, Mixture, Score
+from loopwise.diagnose.states import Array, Attention, Inspection, LayerStates, Mixture, Score
 from loopwise.diagnose.words import number, short
 
 SHOWN = 100
@@ -40,12 +40,14 @@ def figures(
         units: rows of a heat map.
 
     Returns:
-        ``"attribution"``; of a forecaster ``"mixture"``; ``"telling.<feature>"``,
-        ``"<part>.<layer>"``.
+        ``"attribution"``; of a forecaster ``"mixture"``; of a translator ``"attention"``;
+        ``"telling.<feature>"``, ``"<part>.<layer>"``.
     """
     drawn = {"attribution": _due(found)}
     if found.mixture is not None:
         drawn["mixture"] = _mixture(found.mixture)
+    if found.attention is not None:
+        drawn["attention"] = _attention(found, found.attention)
     for score in told(found):
         drawn[f"telling.{score.feature}"] = _told(found, score)
     for each in found.layers if layer is None else [found[layer]]:
@@ -148,6 +150,22 @@ def _mixture(mixture: Mixture) -> Figure:
     axis.grid(False)
     story = "which past values the forecast of each step is a mixture of; full colour is "
     style.heading(axis, "What the forecast looks at", f"{story}{100 * mixture.shares.max():.0f} %")
+    return figure
+
+
+@style.style()
+def _attention(found: Inspection, seen: Attention) -> Figure:
+    steps, places = seen.weights.shape
+    figure = Figure(figsize=(min(2.4 + 0.34 * places, 16), 1.9 + 0.26 * steps))
+    axis = figure.add_subplot()
+    image = _coloured(seen.weights, open_only=True)
+    axis.imshow(image, aspect="auto", interpolation="nearest", extent=(0, places, steps, 0))
+    axis.set_yticks(np.arange(steps) + 0.5, [_clean(each) for each in seen.target], **_MONO)
+    axis.set_xticks(np.arange(places) + 0.5, [_clean(each) for each in found.tokens], **_MONO)
+    axis.tick_params(axis="x", labelrotation=90)
+    axis.tick_params(length=0, labelcolor=style.INK)
+    axis.grid(False)
+    style.heading(axis, "Where each token looks", "the fuller the colour, the larger its share")
     return figure
 
 

@@ -27,11 +27,17 @@ def page(found: Inspection, drawn: Mapping[str, Figure], title: str = "Inspectio
         f"<h1>{clean(title)}</h1>",
         f'<p class="muted">{len(found.tokens):,} steps through {clean(names)}</p>',
         *(f'<p class="alarm">{clean(note)}</p>' for note in found.notes),
-        f"<h2>Why after step {due.at}</h2>",
+        f"<h2>Why {clean(due.where)}</h2>",
         *([] if not due.likely else [f'<p class="muted">{_likely(found)}</p>']),
         _panel("attribution", drawn["attribution"]),
         _strongest(found),
     ]
+    if "attention" in drawn:
+        body += [
+            "<h2>Where each word looks</h2>",
+            *_alignment(found),
+            _panel("attention", drawn["attention"]),
+        ]
     if "mixture" in drawn:
         body += ["<h2>What the forecast looks at</h2>", _panel("mixture", drawn["mixture"])]
     told = {name: figure for name, figure in drawn.items() if name.startswith("telling.")}
@@ -39,7 +45,11 @@ def page(found: Inspection, drawn: Mapping[str, Figure], title: str = "Inspectio
         body += ["<h2>What units follow</h2>", _scores(found.telling)]
         body += [_panel(name, figure) for name, figure in told.items()]
     body.append("<h2>States and gates</h2>")
-    rest = {k: v for k, v in drawn.items() if k not in told and k not in ("attribution", "mixture")}
+    rest = {
+        k: v
+        for k, v in drawn.items()
+        if k not in told and k not in ("attribution", "attention", "mixture")
+    }
     body += [_panel(name, figure) for name, figure in rest.items()]
     return document(title, body)
 
@@ -70,6 +80,13 @@ def _panel(name: str, figure: Figure) -> str:
 def _likely(found: Inspection) -> str:
     parts = [f"{token!r} {p:.2f}" for token, p in found.attribution.likely]
     return clean("Likeliest next: " + ", ".join(parts))
+
+
+def _alignment(found: Inspection) -> list[str]:
+    seen = found.attention
+    if seen is None:
+        return []
+    return [f"<p>{clean(seen.text)}</p>", f'<p class="muted">{clean(seen.alignment)}</p>']
 
 
 def _strongest(found: Inspection) -> str:

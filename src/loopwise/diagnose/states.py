@@ -107,6 +107,7 @@ class Attribution:
             2017); they sum to the change that all of these inputs make.
         occlusion: likewise, what is lost when one input is replaced by the mean input.
         likely: the likeliest answers with their probabilities, if it is one among several.
+        place: where the prediction is, if that is not after a step.
     """
 
     at: int
@@ -116,6 +117,12 @@ class Attribution:
     integrated: Array
     occlusion: Array
     likely: tuple[tuple[str, float], ...] = ()
+    place: str = ""
+
+    @property
+    def where(self) -> str:
+        """Where the prediction is, in words."""
+        return self.place or f"after step {self.at}"
 
     def strongest(self, count: int = 5) -> list[tuple[int, float]]:
         """The steps whose input matters most by occlusion, with what it gives."""
@@ -143,6 +150,28 @@ class Mixture:
 
 
 @dataclass(frozen=True)
+class Attention:
+    """Where each token of a translation looked.
+
+    Attributes:
+        target: the translation's tokens, as they are shown, T of them.
+        weights: [T, S], over the steps of the sequence that was read; rows sum to 1.
+        words: for each word of the translation: it, the word that it looked at most, and the share
+            of its attention that this one had.
+        alignment: the places of these words, ``source-target`` from 0, as Pharaoh had it.
+        text: the whole translation.
+        given: whether somebody gave it, instead of the model.
+    """
+
+    target: tuple[str, ...]
+    weights: Array
+    words: tuple[tuple[str, str, float], ...]
+    alignment: str
+    text: str
+    given: bool
+
+
+@dataclass(frozen=True)
 class Inspection:
     """One sequence, seen from inside. Needs no torch.
 
@@ -155,6 +184,7 @@ class Inspection:
         attribution: of one prediction.
         notes: what a reader should know.
         mixture: of a forecaster, what it looks at.
+        attention: of a translator, where the words of a translation looked.
     """
 
     kind: Literal["text", "symbols", "numbers"]
@@ -165,6 +195,7 @@ class Inspection:
     attribution: Attribution
     notes: tuple[str, ...] = ()
     mixture: Mixture | None = None
+    attention: Attention | None = None
 
     def __getitem__(self, name: str) -> LayerStates:
         """The layer called `name`; raises ConfigError if there is none."""

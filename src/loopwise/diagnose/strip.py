@@ -25,6 +25,7 @@ def lines(found: Inspection, encoding: str | None = None, *, colour: bool = Fals
     """
     code = encoding or getattr(sys.stdout, "encoding", None) or "ascii"
     rows = [*_layers(found), *_telling(found), "", *_due(found, colour), *_mixture(found)]
+    rows += _attention(found)
     rows += [f"note: {note}" for note in found.notes]
     return [_said(row, code) for row in rows]
 
@@ -57,7 +58,7 @@ def _telling(found: Inspection) -> list[str]:
 
 def _due(found: Inspection, colour: bool) -> list[str]:
     due = found.attribution
-    rows = [f"{due.what} after step {due.at}: {number(due.value)}"]
+    rows = [f"{due.what} {due.where}: {number(due.value)}"]
     if due.likely:
         rows[0] += f" (probability {np.exp(due.value):.2g})"
         rows.append("  likeliest: " + "  ".join(f"{token} {p:.2f}" for token, p in due.likely))
@@ -79,6 +80,23 @@ def _mixture(found: Inspection) -> list[str]:
         return []
     parts = [f"{name} {100 * share:.0f} %" for name, share in found.mixture.largest()]
     return ["", f"looks at, in the mean of {len(found.mixture.shares)} steps: {', '.join(parts)}"]
+
+
+def _attention(found: Inspection) -> list[str]:
+    seen = found.attention
+    if seen is None:
+        return []
+    wide = max((len(target) for target, *_ in seen.words), default=0)
+    named = "given translation" if seen.given else "translation"
+    return [
+        "",
+        f"{named}: {_clean(seen.text)}",
+        f"alignment: {seen.alignment}",
+        *(
+            f"  {_clean(target):{wide}}  {share:.2f}  {_clean(source)}"
+            for target, source, share in seen.words
+        ),
+    ]
 
 
 def _text(found: Inspection, colour: bool) -> list[str]:

@@ -169,8 +169,10 @@ def _encode(
     flat = [xp.reshape(part, (batch, patches, -1)) for part in parts if part.shape[-1]]
     if d.reads_in == "patch":
         flat.append(_since(xp, scale)[:, :patches])
-    features = xp.concat(flat, axis=-1) @ tensors["patch.weight"].T + tensors["patch.bias"]
-    features = xp.where(features > 0, features, xp.zeros_like(features))
+    rows = xp.concat(flat, axis=-1)
+    rows = xp.reshape(rows, (batch * rows.shape[1], rows.shape[2]))  # in one product
+    features = _at_least(xp, rows @ tensors["patch.weight"].T + tensors["patch.bias"], 0.0)
+    features = xp.reshape(features, (batch, -1, features.shape[-1]))
     return read.layers(xp.permute_dims(read.drop(features), (1, 0, 2)))
 
 
@@ -231,9 +233,8 @@ def _decode(
         return out
     mixed, there = values[..., : d.lags], known[..., : d.lags]
     if d.linear:
-        mapped = _map(
-            xp, d, _only(tensors["linear.weight"], chosen), x, windows.known, centre, spread
-        )
+        weight = _only(tensors["linear.weight"], chosen)
+        mapped = _map(xp, d, weight, x, windows, centre, spread)
         mixed = xp.concat([mixed, mapped[..., None]], axis=-1)
         there = xp.concat([there, xp.ones_like(mapped)[..., None]], axis=-1)
     weights = out[..., : d.candidates] - 1e9 * (1 - there)  # the unknown has no share
@@ -266,21 +267,27 @@ def _map(
     d: ForecasterDescription,
     weight: Array,
     x: Array,
-    known: Array,
+    windows: Windows,
     centre: Array,
     spread: Array,
 ) -> Array:
-    """A linear map of the window before each origin, in the origin's scale, [B, K, h, C]."""
-    missing = d.window + d.patch * (centre.shape[1] - 1) - x.shape[1]
+    """A linear map of the window before each origin, and of the mean of its series up to there.
+
+    In the origin's scale, [B, K, h, C].
+    """
+    known, origins = windows.known, centre.shape[1]
+    missing = d.window + d.patch * (origins - 1) - x.shape[1]
     if missing > 0:  # an origin so early that its window begins before the first point
         before = xp.zeros_like(x[:, :1])
         before = xp.broadcast_to(before, (x.shape[0], missing, x.shape[2]))
         x, known = xp.concat([before, x], axis=1), xp.concat([before, known], axis=1)
+    mean = (windows.mean[:, -origins:] - centre) / spread
     outputs: list[Array] = []
-    for k in range(centre.shape[1]):
-        end = x.shape[1] - d.patch * (centre.shape[1] - 1 - k)
+    for k in range(origins):
+        end = x.shape[1] - d.patch * (origins - 1 - k)
         begin = end - d.window
         own = (x[:, begin:end] - centre[:, k, None]) / spread[:, k, None] * known[:, begin:end]
+        own = xp.concat([own, mean[:, k, None]], axis=1)
         outputs.append(xp.permute_dims(xp.permute_dims(own, (0, 2, 1)) @ weight.T, (0, 2, 1)))
     return xp.stack(outputs, axis=1)
 

@@ -19,8 +19,9 @@ from loopwise.codec.series.codec import SeriesCodec
 from loopwise.codec.series.conformal import Adaptive
 from loopwise.codec.series.forecast import Forecast
 from loopwise.codec.series.panel import Panel
+from loopwise.codec.series.spaces import Space, Spaces, lows, mean_in, spaces_of, sums
 from loopwise.codec.series.stamps import stamp_array
-from loopwise.codec.series.windows import Space, Spaces, Windows, scale, spaces_of, sums
+from loopwise.codec.series.windows import Windows, scale
 from loopwise.config import nearest
 from loopwise.errors import ConfigError, DataError
 from loopwise.runtime.forecast_network import Raw
@@ -126,7 +127,7 @@ class ForecastStream:
             "past": np.zeros((n, window, self._d.past), np.float32),
             "ahead": np.zeros((n, window, self._d.future), np.float32),
             "count": np.zeros((n, targets)),
-            "positive": np.ones((n, targets), bool),
+            "least": np.full((n, targets), np.inf),
             "mean": np.zeros((n, targets)),
             "square": np.zeros((n, targets)),
             "log_mean": np.zeros((n, targets)),
@@ -137,6 +138,7 @@ class ForecastStream:
             "log": np.zeros((rows, channels), bool),
             "centre": np.full((rows, channels), np.nan),
             "spread": np.ones((rows, channels)),
+            "bounded": np.zeros((rows, channels), bool),
         }
         if adaptive is not None:
             if not 0 < adaptive < 100:
@@ -253,7 +255,7 @@ class ForecastStream:
         positive = known & (values > 0)
         state["length"] = panel.lengths.copy()
         state["count"] = sums(panel, known.astype(float))
-        state["positive"] = sums(panel, (known & ~positive).astype(float)) == 0
+        state["least"] = lows(panel, np.where(known, values, np.inf))
         logs = np.log(np.where(positive, values, 1.0))
         for name, there, taken in (("", known, values), ("log_", positive, logs)):
             count = np.maximum(sums(panel, there.astype(float)), 1)
@@ -283,7 +285,7 @@ class ForecastStream:
         state["length"][at] += 1
         known = np.isfinite(values)
         state["count"][at] += known
-        state["positive"][at] &= ~(known & (values <= 0))
+        state["least"][at] = np.fmin(state["least"][at], values)
         count = np.maximum(state["count"][at], 1)
         logs = np.log(np.where(known & (values > 0), values, 1.0))
         for name, taken in (("", values), ("log_", logs)):
@@ -315,7 +317,7 @@ class ForecastStream:
                 state["own_centre"][member, which] = raw.centre[:, 0]
                 state["own_spread"][member, which] = raw.spread[:, 0]
             state["log"][which], state["centre"][which] = space.log, space.centre
-            state["spread"][which] = space.spread
+            state["spread"][which], state["bounded"][which] = space.spread, space.bounded
         forecasts = Forecasts(parts, self._calibration, self._steps, None, self._rows)
         return forecasts, self._adapted(at, parts)
 
@@ -328,13 +330,14 @@ class ForecastStream:
         scaled, known, space = scale(values, spaces, d.patch, shifts=self._codec.shifts)
         # of a series without a value nothing is said
         never = self._by_row(state["count"][at][:, None])[:, 0] == 0
-        space = Space(space.log, np.where(never, np.nan, space.centre), space.spread)
+        space = space._replace(centre=np.where(never, np.nan, space.centre))
         after = self._told(at, future)
         return (
             Windows(
                 scaled,
                 known,
                 spaces.size,
+                mean_in(space, spaces.mean[:, None]),
                 self._repeated(state["past"][index]),
                 self._repeated(np.concatenate([state["ahead"][index], after], axis=1)),
                 self._repeated(self._static[at]),
@@ -346,11 +349,12 @@ class ForecastStream:
 
     def _spaces(self, at: Integers) -> Spaces:
         state = self._state
-        log = state["positive"][at] & (self._codec.space == "log")
+        least = state["least"][at]
+        log = (least > 0) & (self._codec.space == "log")
         count = np.maximum(state["count"][at], 1)
         mean = np.where(log, state["log_mean"][at], state["mean"][at])
         square = np.where(log, state["log_square"][at], state["square"][at])
-        return spaces_of(self._codec, log, mean, square / count)
+        return spaces_of(self._codec, log, least >= 0, mean, square / count)
 
     def _told(self, at: Integers, given: Floats) -> NDArray[np.float32]:
         """Covariates known ahead from the next point on as the network reads them, [n, m, F]."""
@@ -372,7 +376,7 @@ class ForecastStream:
             )
             for n in range(self._d.members)
         ]
-        space = Space(state["log"][rows], state["centre"][rows], state["spread"][rows])
+        space = Space(*(state[name][rows] for name in Space._fields))
         return Forecast(self._model.output, raws, space)
 
     def _judge(self, at: Integers, values: Floats) -> tuple[Floats, Floats]:

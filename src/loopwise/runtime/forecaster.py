@@ -17,12 +17,14 @@ from loopwise.codec.series.layouts import Layout
 from loopwise.codec.series.mending import Missing
 from loopwise.codec.series.output import TableKind, forecast_table
 from loopwise.codec.series.panel import Panel
+from loopwise.codec.series.spaces import Space, Spaces, spaces_at
 from loopwise.codec.series.table import future_values, panel_from_table
-from loopwise.codec.series.windows import Prepared, Space, Spaces, Windows, cut, prepare, spaces_at
+from loopwise.codec.series.windows import Prepared, Windows, cut, prepare
 from loopwise.errors import BundleError, ConfigError, DataError
 from loopwise.runtime.bundle import Bundle, write_bundle
 from loopwise.runtime.description import ForecasterDescription, OutputDescription, parse_as
 from loopwise.runtime.forecast_network import Raw, Read, forward
+from loopwise.runtime.forecast_paths import forecast_beyond, sample_paths
 from loopwise.runtime.forecast_stream import ForecastStream, empty_panel, ids_of
 from loopwise.runtime.forecast_windows import places_after
 from loopwise.runtime.forecasts import ROWS, Forecasts, by_series, forecast_names
@@ -30,9 +32,6 @@ from loopwise.runtime.modules import Dilated
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-
-PATHS = 200
-"""Sample paths by which intervals beyond the horizon are found."""
 
 
 class Table(NamedTuple):
@@ -207,9 +206,8 @@ class LoadedForecaster:
         if not is_integer(n_paths) or n_paths < 1:
             raise ConfigError(f"n_paths={n_paths!r}: must be a whole number from 1")
         steps = self.require_steps(h)
-        paths = self.paths(
-            table.panel, n_paths, steps, self.ahead(table.panel, steps, future), seed
-        )
+        ahead = self.ahead(table.panel, steps, future)
+        paths = sample_paths(self, table.panel, n_paths, steps, ahead, seed)
         named: dict[str, Floats] = {}
         for n in range(n_paths):
             for target, name in enumerate(self.names):
@@ -341,11 +339,10 @@ class LoadedForecaster:
             seed: of the sample paths by which steps beyond the horizon are forecast.
         """
         steps = self.require_steps(h)
-        if steps <= self.horizon:
-            own, each = list(self._direct(panel, ahead)), self.codec.rows_per_series
-            return Forecasts(own, self.calibration, steps, None, each)
-        paths = self.paths(panel, PATHS, steps, ahead, seed)
-        return Forecasts(list(self._direct(panel, ahead)), self.calibration, steps, paths, 1)
+        if steps > self.horizon:
+            return forecast_beyond(self, panel, steps, ahead, seed)
+        each = self.codec.rows_per_series
+        return Forecasts(list(self.parts(panel, ahead)), self.calibration, steps, None, each)
 
     def forecast_at(
         self,
@@ -391,59 +388,17 @@ class LoadedForecaster:
         parts = list(self._chunks(prepared, rows, np.repeat(ends, each), spaces))
         return Forecasts(parts, self.calibration, self.horizon, None, each)
 
-    def paths(self, panel: Panel, n_paths: int, h: int, ahead: Floats | None, seed: int) -> Floats:
-        """Sample paths of all targets, [n_paths, N, h, targets]."""
-        rng = np.random.default_rng(seed)
-        width = self.description.window
-        whole = prepare(panel, self.codec, 0)
-        spaces = Spaces(whole.log, whole.spread, whole.size)
-        first = None if ahead is None else ahead[:, : self.horizon]
-        # all paths of a series begin with the same forecast
-        drawn = self._draw(panel.tail(width), first, spaces, rng, n_paths)[
-            :, : min(h, self.horizon)
-        ]
-        shape = (n_paths, len(panel), h, drawn.shape[-1])
-        done, found = drawn.shape[1], [drawn]
-        if done == h:
-            return drawn.reshape(shape)
-        many = panel.tail(width).select(np.tile(np.arange(len(panel)), n_paths))
-        spaces = spaces.of(np.tile(np.arange(len(spaces.log)), n_paths))
-        told = np.empty((len(many), h, 0))
-        if ahead is not None:
-            told = _padded(np.tile(ahead, (n_paths, 1, 1)), h)
-        while done < h:
-            known = told[:, done - drawn.shape[1] : done]
-            many = many.followed_by(drawn, known).tail(width)
-            steps = min(self.horizon, h - done)
-            given = None if ahead is None else told[:, done : done + steps]
-            drawn = self._draw(many, given, spaces, rng, 1)[:, :steps]
-            found.append(drawn)
-            done += steps
-        return np.concatenate(found, axis=1).reshape(shape)
+    def parts(
+        self, panel: Panel, ahead: Floats | None = None, spaces: Spaces | None = None
+    ) -> Iterator[Forecast]:
+        """The networks' own forecasts after the end of each row, [B, C, h], some rows at a time.
 
-    def _draw(
-        self,
-        panel: Panel,
-        ahead: Floats | None,
-        spaces: Spaces,
-        rng: np.random.Generator,
-        n: int,
-    ) -> Floats:
-        """Paths of each series over the horizon, [n * N, h, targets]."""
+        Args:
+            panel: the series up to now.
+            ahead: covariates known ahead, [N, steps, F].
+            spaces: of the rows, where more than these series decides them.
+        """
         prepared = prepare(panel, self.codec, self.horizon, self._beyond(ahead), spaces=spaces)
-        rows = np.arange(len(prepared.known_as))
-        parts: list[Floats] = []
-        for forecast in self._chunks(prepared, rows, prepared.lengths):
-            if self.calibration is None:
-                parts.append(forecast.sample(rng, n))
-            else:
-                parts.append(self.calibration.paths(forecast, rng, n))
-        drawn = np.concatenate(parts, axis=1)  # [n, R, C, h]
-        return by_series(drawn.reshape(-1, *drawn.shape[2:]), prepared.per_series)
-
-    def _direct(self, panel: Panel, ahead: Floats | None) -> Iterator[Forecast]:
-        """Forecasts after the end of each row, some rows at a time."""
-        prepared = prepare(panel, self.codec, self.horizon, self._beyond(ahead))
         rows = np.arange(len(prepared.known_as))
         return self._chunks(prepared, rows, prepared.lengths)
 

@@ -25,7 +25,8 @@ class Forecasts:
         parts: the networks' own forecasts of some rows each, [B, C, h].
         calibration: what puts them right; None for nothing.
         steps: how many of them are wanted.
-        paths: [n, N, steps, targets] where steps beyond the horizon are wanted.
+        beyond: of steps beyond the horizon, samples [n, N, steps - h, targets]; None where none
+            are wanted.
         per_series: rows of a series.
     """
 
@@ -34,28 +35,29 @@ class Forecasts:
         parts: Sequence[Forecast],
         calibration: Calibration | None,
         steps: int,
-        paths: Floats | None,
+        beyond: Floats | None,
         per_series: int,
     ):
         self._own: list[Distribution] = list(parts)
         self._right = self._own
         if calibration is not None:
             self._right = [calibration.calibrate(part) for part in parts]
-        self.steps, self._paths, self._per_series = steps, paths, per_series
+        self.steps, self._beyond, self._per_series = steps, beyond, per_series
 
     def point(self, kind: str = "median") -> Floats:
-        """The networks' medians or means, [N, steps, targets].
+        """The networks' medians or means, beyond the horizon those of samples, [N, steps, targets].
 
         Raises:
             ConfigError: neither ``"median"`` nor ``"mean"``.
         """
         if kind not in ("median", "mean"):
             raise ConfigError(f"point={kind!r}: must be 'median' or 'mean'")
-        if self._paths is not None:
-            how = np.median if kind == "median" else np.mean
-            return np.asarray(how(self._paths, axis=0))
         median = kind == "median"
-        return self._joined([p.at_score(0.0) if median else p.mean() for p in self._own])
+        near = self._joined([p.at_score(0.0) if median else p.mean() for p in self._own])
+        if self._beyond is None:
+            return near
+        far = (np.median if median else np.mean)(self._beyond, axis=0)
+        return np.concatenate([near, far], axis=1)
 
     def quantiles(self, levels: Sequence[float]) -> Floats:
         """Calibrated quantiles at probabilities Q, [N, steps, targets, Q].
@@ -63,9 +65,11 @@ class Forecasts:
         Raises:
             ConfigError: no probabilities.
         """
-        if self._paths is not None:
-            return np.moveaxis(np.quantile(self._paths, levels, axis=0), 0, -1)
-        return self._joined([part.quantiles(levels) for part in self._right])
+        near = self._joined([part.quantiles(levels) for part in self._right])
+        if self._beyond is None:
+            return near
+        far = np.moveaxis(np.quantile(self._beyond, levels, axis=0), 0, -1)
+        return np.concatenate([near, far], axis=1)
 
     def scores(self, actual: Floats) -> Floats:
         """The normal scores of what came, [N, steps, targets], under the calibrated forecasts."""

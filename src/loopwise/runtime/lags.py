@@ -57,7 +57,7 @@ def candidates_of(description: ForecasterDescription) -> list[str]:
     """What the values are that a target's base is a mixture of, in their order.
 
     Of each season, the last values at the target's phase, ``"1 × 24 back"`` and so on; and the
-    linear map of the window.
+    linear map of the window and of the mean so far.
     """
     d = description
     names = [

@@ -22,7 +22,7 @@ from loopwise.runtime.modules import Ids
 from loopwise.runtime.translation_model import Read, TranslationModel, limit
 from loopwise.runtime.translation_stream import TranslationStream
 
-SEARCH = Search(beam_size=5, length_penalty=1.0)
+SEARCH = Search(beam_size=5, length_penalty=1.4)
 """How translations are sought unless told otherwise."""
 BATCH = 64
 """Sentences that are translated side by side."""
@@ -74,7 +74,7 @@ class Translating:
         Args:
             sentences: one or several, a line each.
             options: how they are sought, with the values of `loopwise.codec.search.options.Search`
-                and the defaults ``beam_size=5, length_penalty=1.0``.
+                and the defaults ``beam_size=5, length_penalty=1.4``.
 
         Raises:
             ConfigError: an option that is not allowed.
@@ -85,19 +85,32 @@ class Translating:
         return texts[0] if isinstance(sentences, str) else texts
 
     def translations(
-        self, sentences: str | Sequence[str], **options: Unpack[SearchOptions]
+        self,
+        sentences: str | Sequence[str],
+        *,
+        batch_size: int = BATCH,
+        first: int = 0,
+        **options: Unpack[SearchOptions],
     ) -> list[list[Translation]]:
         """The ``n_best`` translations of each sentence, the best first.
 
-        Arguments and errors are those of `translate`. A sentence of nothing but white space has
-        none.
+        A sentence of nothing but white space has none. Other arguments and errors are those of
+        `translate`.
+
+        Args:
+            sentences: one or several, a line each.
+            batch_size: sentences that are translated side by side, which changes no result.
+            first: number of the first of them; what is drawn for a sentence depends on the seed and
+                on its number.
+            options: how they are sought.
         """
-        wanted = _search(options)
+        wanted = as_search(options)
         texts = [_sentence(text) for text in list_texts(sentences, "sentences")]
         sources = self.codec.source.encode_all(texts)
         found: list[list[Translation]] = [[] for _ in texts]
-        for rows in _batches(sources):
-            part = self._seek([sources[row] for row in rows], rows, wanted)
+        for rows in _batches(sources, batch_size):
+            numbers = [first + row for row in rows]
+            part = self._seek([sources[row] for row in rows], numbers, wanted)
             for row, hypotheses in zip(rows, part, strict=True):
                 found[row] = [self._translation(texts[row], sources[row], h) for h in hypotheses]
         return found
@@ -277,6 +290,19 @@ def ensemble(translators: Sequence[LoadedTranslator]) -> Translating:
     return Translating(first.codec, [translator.model for translator in translators])
 
 
+def as_search(options: SearchOptions) -> Search:
+    """All options of a search by those that are given; what is drawn has no beam.
+
+    Raises:
+        ConfigError: an option that is unknown or not allowed.
+    """
+    known = [field.name for field in fields(Search)]
+    if unknown := options.keys() - set(known):
+        raise ConfigError(f"{min(unknown)}= is no option; known are {', '.join(known)}")
+    base = SEARCH if options.get("sampling") is None else replace(SEARCH, beam_size=1)
+    return replace(base, **options)
+
+
 class _Predictor:
     """A network before its first token, as the search asks it; see `Predictor`."""
 
@@ -293,15 +319,6 @@ class _Predictor:
         return Prediction(self._model.predict(readout), attention)
 
 
-def _search(options: SearchOptions) -> Search:
-    """All options; what is drawn has no beam."""
-    known = [field.name for field in fields(Search)]
-    if unknown := options.keys() - set(known):
-        raise ConfigError(f"{min(unknown)}= is no option; known are {', '.join(known)}")
-    base = SEARCH if options.get("sampling") is None else replace(SEARCH, beam_size=1)
-    return replace(base, **options)
-
-
 def _sentence(text: str | bytes) -> str:
     """A sentence with single spaces between its words."""
     if isinstance(text, bytes):
@@ -309,9 +326,11 @@ def _sentence(text: str | bytes) -> str:
     return " ".join(text.split())
 
 
-def _batches(sources: Sequence[Ids], *, empty: bool = False) -> Iterator[list[int]]:
+def _batches(
+    sources: Sequence[Ids], size: int = BATCH, *, empty: bool = False
+) -> Iterator[list[int]]:
     """Places of sentences of like length, in batches; of empty ones where they are asked for."""
     order = sorted(range(len(sources)), key=lambda row: len(sources[row]))
     rows = [row for row in order if empty or len(sources[row])]
-    for begin in range(0, len(rows), BATCH):
-        yield rows[begin : begin + BATCH]
+    for begin in range(0, len(rows), size):
+        yield rows[begin : begin + size]

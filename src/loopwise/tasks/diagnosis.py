@@ -128,6 +128,8 @@ def _to_look_at(config: Config, data: tuple[str, ...]) -> Config:
         few = config.train.model_copy(update={"batch_size": rows})
         if not data:
             return config.model_copy(update={"train": few})
+        if config.task == "translation":
+            raise ConfigError("a translator is looked at on the run's own pairs: give no files")
         if config.task != "forecast":
             raise ConfigError(f"{config.task} makes up its data: give no files")
         file, *others = data

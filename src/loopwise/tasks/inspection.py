@@ -1,7 +1,6 @@
 """A run's model over one sequence, seen from inside, whatever its task."""
 
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,8 +11,9 @@ from loopwise.codec.corpus import Source, read_sources
 from loopwise.diagnose.states import Inspection
 from loopwise.errors import ConfigError, DataError, RunError, missing_extra
 from loopwise.runs import Run
-from loopwise.runtime.bundle import Bundle, read_bundle
-from loopwise.tasks.registry import read_checkpoint, read_config
+from loopwise.runtime.bundle import Bundle
+from loopwise.tasks.registry import read_config
+from loopwise.tasks.weights import bundle_of
 
 if TYPE_CHECKING:
     from loopwise.tasks.synthetic.config import SyntheticConfig
@@ -23,6 +23,7 @@ def inspect_run(
     path: str | os.PathLike[str],
     text: str | None = None,
     *,
+    target: str | None = None,
     series: str | os.PathLike[str] | None = None,
     name: str | None = None,
     seed: int | None = None,
@@ -34,13 +35,15 @@ def inspect_run(
 
     Args:
         path: the run's directory; of a language model also a bundle.
-        text: for a language model.
+        text: for a language model or a translator.
+        target: for a translator: a translation of the text; None for its own.
         series: for a synthetic task: a CSV file, a step in each row; for a forecaster: a table,
             without which it is the run's own.
         name: for a forecaster: of the series that is looked at, the first without.
         seed: for a synthetic task: which held-out sequence is drawn without `series`; 1.
         at: the step after which the prediction is explained, from 0; negative counts from the end.
-            None: the last whose successor is known.
+            None: the last whose successor is known. For a translator: the token of the translation;
+            None: the one that it was least sure of.
         data: for a language model: text that telling units are measured on; empty for what the run
             was validated on. A text of 2,000 tokens is measured itself.
         checkpoint: ``"best"``, ``"latest"``, or one by name, step or path.
@@ -51,7 +54,18 @@ def inspect_run(
         DataError: a sequence that is too short or cannot be read, or has no step `at`.
         MissingExtraError: training is not installed.
     """
-    bundle = _read(path, checkpoint)
+    bundle = bundle_of(path, checkpoint)
+    if bundle.task == "translator":
+        if series is not None or name is not None or seed is not None or data:
+            raise ConfigError(
+                f"{path}: a translator: it takes --text and --target, but no --series, --id, "
+                "--seed or --data"
+            )
+        if text is None:
+            raise ConfigError(f"{path}: a translator: give --text, a sentence")
+        return _sentence(bundle, text, target, at)
+    if target is not None:
+        raise ConfigError(f"{path}: no translator: --target is not for it")
     if bundle.task == "forecaster":
         if text is not None or data or seed is not None or at is not None:
             raise ConfigError(
@@ -74,6 +88,16 @@ def inspect_run(
     if text is not None or data:
         raise ConfigError(f"{path}: no language model: it takes no --text or --data, but --series")
     return _sequence(path, bundle, series, seed, at)
+
+
+def _sentence(bundle: Bundle, text: str, target: str | None, at: int | None) -> Inspection:
+    try:
+        from loopwise.tasks.translation.inspection import inspect_sentence
+    except ModuleNotFoundError as error:
+        raise missing_extra(error, "loopwise inspect") from error
+    from loopwise.runtime.translator import LoadedTranslator
+
+    return inspect_sentence(LoadedTranslator(bundle), text, target, at)
 
 
 def _sequence(
@@ -133,23 +157,6 @@ def _drawn(config: "SyntheticConfig", seed: int) -> NDArray[np.float32]:
     from loopwise.tasks.synthetic.problems import held_out
 
     return held_out(config.problem, 1, seed).inputs[:, 0]
-
-
-def _read(path: str | os.PathLike[str], checkpoint: str) -> Bundle:
-    """The bundle, with a checkpoint's weights if another one than the best is asked for."""
-    bundle = read_bundle(path)
-    if checkpoint == "best":
-        return bundle
-    run = Run.open(path)
-    try:
-        tensors = read_checkpoint(run, checkpoint).tensors
-    except ModuleNotFoundError as error:
-        raise missing_extra(error, "--checkpoint") from error
-    weights = {
-        name: tensors[f"model.{name}"].float().numpy() if f"model.{name}" in tensors else own
-        for name, own in bundle.tensors.items()  # a forecaster's calibration is the bundle's alone
-    }
-    return replace(bundle, tensors=weights)
 
 
 def _measured(path: str | os.PathLike[str], data: tuple[str, ...]) -> Source | None:

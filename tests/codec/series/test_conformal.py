@@ -141,6 +141,12 @@ def test_one_wild_window_does_not_widen_the_rest():
     assert np.all(np.abs(calibrated.quantiles([0.025, 0.975])) < 4)
 
 
+def paths_of(calibration, forecast, rng, n):
+    """Samples [n, ..., h] whose steps go together as errors did."""
+    levels = calibration.levels(rng, (n, *forecast.shape[:-1]))
+    return calibration.calibrate(forecast).quantile(np.clip(levels, 1e-12, 1 - 1e-12))
+
+
 def test_counts_become_right():
     rng = np.random.default_rng(3)
     output = make_output("poisson")
@@ -151,7 +157,7 @@ def test_counts_become_right():
     assert np.isfinite(scores).all()
     quantiles = Calibration(scores).calibrate(forecast).quantiles(LEVELS)[0, 0]
     assert np.all(np.abs(quantiles - truth.ppf(LEVELS)) <= 1)
-    samples = Calibration(scores).paths(forecast, rng, 3)
+    samples = paths_of(Calibration(scores), forecast, rng, 3)
     np.testing.assert_array_equal(samples, np.floor(samples))
 
 
@@ -160,7 +166,7 @@ def test_paths_go_together_as_errors_did():
     windows, h = 500, 4
     walk = np.cumsum(rng.normal(0, 1, (windows, h)), 1)
     calibration = Calibration(held_out_scores(normal(np.zeros((windows, h))), walk))
-    paths = calibration.paths(normal(np.full((2, h), 7.0)), rng, 6000)
+    paths = paths_of(calibration, normal(np.full((2, h), 7.0)), rng, 6000)
     assert paths.shape == (6000, 2, h)
     np.testing.assert_allclose(np.corrcoef(paths[:, 0].T), np.corrcoef(walk.T), atol=0.06)
     # each step as calibrate has it, and different forecasts for themselves
@@ -170,6 +176,19 @@ def test_paths_go_together_as_errors_did():
     assert abs(np.corrcoef(paths[:, 0, -1], paths[:, 1, -1])[0, 1]) < 0.06
     # sums over steps spread as they truly do: far more than of independent steps
     assert paths[:, 0].sum(1).std() == pytest.approx(walk.sum(1).std(), rel=0.08)
+
+
+def test_few_paths_share_the_rows_of_the_table_evenly():
+    """Any n of them have one value in each n-th of the distribution where rows do not bind."""
+    rng = np.random.default_rng(7)
+    calibration = Calibration(rng.normal(size=(60, 1)))
+    levels = calibration.levels(rng, (20, 5))
+    assert levels.shape == (20, 5, 1)
+    parts = np.sort((20 * levels[..., 0]).astype(int), axis=0)
+    np.testing.assert_array_equal(parts, np.arange(20)[:, None].repeat(5, 1))
+    assert (levels >= 0).all()
+    assert (levels < 1).all()
+    assert len({tuple(column) for column in levels[..., 0].T}) == 5
 
 
 @pytest.mark.parametrize("bias", [0.0, 5.0])
@@ -221,9 +240,7 @@ def test_what_is_not_allowed():
     with pytest.raises(DataError, match="2 steps ahead"):
         Calibration(np.array([[1.0, np.nan]]), has_spread=False)
     with pytest.raises(DataError, match="no held-out window"):
-        Calibration(np.array([[1.0, np.nan]])).paths(
-            normal([0.0, 0.0]), np.random.default_rng(0), 1
-        )
+        Calibration(np.array([[1.0, np.nan]])).levels(np.random.default_rng(0), (1,))
     with pytest.raises(ConfigError, match="no likelihood"):
         Calibration(scores).calibrate(normal(np.zeros(3))).nll(0.0)
     for missing in (0, 1, math.nan):

@@ -74,6 +74,8 @@ def test_a_bad_number_is_told_with_its_row(tmp_path):
         ("a,b,a\n1,2,3\n", "t.csv", "two columns are named 'a'"),
         ("a,b\n", "t.csv", "no rows, only names of columns"),
         ("", "t.csv", "empty, there is no text to read"),
+        ("\n\n", "t.csv", "empty, there is no table to read"),
+        (b"PK\x03\x04 and so on", "t.xlsx", "is a workbook or another zip file; a table is CSV"),
         (b"a,b\n1,\xff\n", "t.csv", "byte 0xff at offset 6 (line 2) is not UTF-8"),
         (b"PAR1 and then nothing", "t.parquet", "broken Parquet file ("),
     ],

@@ -5,15 +5,9 @@ import pandas as pd
 import polars as pl
 import pytest
 
+from codec.series.tables import long
 from loopwise.codec.series.table import Columns, future_values, panel_from_table
 from loopwise.errors import DataError
-
-
-def long(**columns):
-    """Two series of four days, their rows by turns."""
-    days = np.repeat(np.arange("2024-01-01", "2024-01-05", dtype="M8[D]"), 2)
-    plain = {"unique_id": ["a", "b"] * 4, "ds": days.astype("M8[us]"), "y": np.arange(8.0)}
-    return pl.DataFrame(plain | columns)
 
 
 def test_future_values_lie_after_the_end_of_each_series():

@@ -5,15 +5,9 @@ import pandas as pd
 import polars as pl
 import pytest
 
+from codec.series.tables import long
 from loopwise.codec.series.table import Columns, panel_from_table
 from loopwise.errors import DataError, DataWarning
-
-
-def long(**columns):
-    """Two series of four days, their rows by turns."""
-    days = np.repeat(np.arange("2024-01-01", "2024-01-05", dtype="M8[D]"), 2)
-    plain = {"unique_id": ["a", "b"] * 4, "ds": days.astype("M8[us]"), "y": np.arange(8.0)}
-    return pl.DataFrame(plain | columns)
 
 
 def error_of(*args, **options):
@@ -164,15 +158,96 @@ def test_a_category_that_a_model_does_not_know_has_code_0():
     other.require_like(trained)
 
 
+def every(step, count=9):
+    """A series at every step."""
+    days = pd.date_range("2024-01-01", periods=count, freq=step)
+    return pd.DataFrame({"ds": days, "y": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("step", "known", "message"),
+    [
+        (
+            "h",
+            "D",
+            (
+                "series 'y', row 2: 2024-01-01 01:00 comes after 2024-01-01; the step of this "
+                "table is h, that of the model is D: sum or average the rows of each D first, as "
+                "with resample in pandas or group_by_dynamic in polars"
+            ),
+        ),
+        (
+            "h",
+            "15min",
+            (
+                "series 'y', row 2: 2024-01-01 01:00 comes after 2024-01-01; the step of this "
+                "table is h, that of the model is 15min: give a row for each 15min, or choose "
+                "missing=interpolate or missing=mask"
+            ),
+        ),
+        (
+            "MS",
+            "D",
+            (
+                "series 'y', row 2: 2024-02-01 comes after 2024-01-01; the step of this table is "
+                "MS, that of the model is D: give a row for each D, or choose missing=interpolate "
+                "or missing=mask"
+            ),
+        ),
+    ],
+)
+def test_a_table_of_another_step_than_the_models_is_told(step, known, message):
+    schema = panel_from_table(every(known)).schema
+    assert error_of(every(step), like=schema) == message
+    given = error_of(every(step), frequency=known)
+    assert given == message.replace("that of the model", "the one given")
+
+
 def test_like_asks_for_the_frequency_of_a_model():
-    hours = pd.DataFrame({"ds": pd.date_range("2024-01-01", periods=9, freq="h"), "y": 1.0})
-    daily = panel_from_table(long())
-    assert error_of(hours, like=daily.schema) == (
-        "series 'y', row 2: 2024-01-01 01:00 is not on the grid of frequency D that begins at "
-        "2024-01-01 (8 such stamps); correct it, or give another frequency"
-    )
-    one = panel_from_table(hours.iloc[:1], like=daily.schema)  # too short to see its step
+    schema = panel_from_table(every("D")).schema
+    one = panel_from_table(every("h", 1), like=schema)  # too short to see its step
     assert one.frequency.name == "D"
+    weekdays = every("B")
+    assert "no row for 2024-01-06" in error_of(weekdays, like=schema)  # gaps: most steps are days
+    hours = panel_from_table(every("15min")).schema
+    filled, said = warning_of(every("h", 3), like=hours, missing="interpolate")
+    assert filled.lengths.tolist() == [9]
+    assert "6 missing stamps" in said
+
+
+ZONED = pd.date_range("2024-01-01", periods=4, freq="h", tz="Europe/Berlin").to_list()
+
+
+@pytest.mark.parametrize(
+    ("stamps", "message"),
+    [
+        (
+            [*ZONED[:2], *(each.tz_convert("UTC") for each in ZONED[2:])],
+            (
+                "series 'y', row 3, column 'ds': stamp '2024-01-01 01:00:00+00:00' is in the time "
+                "zone UTC, that of row 1 in Europe/Berlin; put all into one, as with "
+                "pandas.to_datetime(..., utc=True)"
+            ),
+        ),
+        (
+            [*(each.tz_localize(None) for each in ZONED[:3]), ZONED[3]],
+            (
+                "series 'y', row 4, column 'ds': stamp '2024-01-01 03:00:00+01:00' is of another "
+                "kind than '2024-01-01 00:00:00' in row 1; all must be of one"
+            ),
+        ),
+    ],
+)
+def test_stamps_of_several_time_zones_are_told_by_their_row(stamps, message):
+    frame = pd.DataFrame({"ds": pd.Series(stamps, dtype=object), "y": 1.0})
+    assert error_of(frame) == message
+
+
+def test_pythons_own_times_with_a_zone():
+    stamps = pd.Series([each.to_pydatetime() for each in ZONED], dtype=object)
+    panel = panel_from_table(pd.DataFrame({"ds": stamps, "y": 1.0}))
+    assert (panel.zone, panel.frequency.name) == ("Europe/Berlin", "h")
+    assert str(panel.first[0]) == "2023-12-31T23:00:00.000000"
 
 
 def test_a_wide_table_has_a_series_in_each_column():
@@ -224,11 +299,18 @@ def test_a_table_may_have_a_series_in_each_row():
             ),
         ),
         (
-            {"y": ["1", "2", "3", "4,5", "5", "6", "x", "8"]},
+            {"y": ["1", "2", "3", "x", "5", "6", "4,5", "8"]},
             (
-                "series 'b', row 4 (2024-01-02): 'y' is '4,5', which is not a number (2 such "
-                "entries); numbers are written with a point and without thousands marks; correct "
-                "it, or choose missing=interpolate or missing=mask"
+                "series 'b', row 4 (2024-01-02): 'y' is 'x', which is not a number (2 such "
+                "entries); correct it, or choose missing=interpolate or missing=mask"
+            ),
+        ),
+        (
+            {"y": ["1", "2", "3", "4,5", "5", "6", "7", "8"]},
+            (
+                "series 'b', row 4 (2024-01-02): 'y' is '4,5', which is not a number; numbers are "
+                "written with a point and without thousands marks; correct it, or choose "
+                "missing=interpolate or missing=mask"
             ),
         ),
         (
@@ -261,7 +343,7 @@ def test_a_table_may_have_a_series_in_each_row():
                     None,
                 ]
             },
-            "column 'ds', row 8: the stamp is missing",
+            "series 'b', row 8, column 'ds': the stamp is missing",
         ),
         (
             {"unique_id": ["a", "b", None, "b"] * 2},
@@ -270,25 +352,25 @@ def test_a_table_may_have_a_series_in_each_row():
         (
             {"ds": ["2024-01-01", "1", "2024-01-02", "2", "2024-01-03", "3", "2024-01-04", "4"]},
             (
-                "column 'ds', row 2: stamp '1' is of another kind than '2024-01-01' in row 1; "
-                "all must be of one"
+                "series 'b', row 2, column 'ds': stamp '1' is of another kind than '2024-01-01' in "
+                "row 1; all must be of one"
             ),
         ),
         (
             {"ds": ["1", "1", "2", "2", "x", "3", "4", "4"]},
-            "column 'ds', row 5: stamp 'x' is not a whole number, as '1' in row 1 is",
+            "series 'a', row 5, column 'ds': stamp 'x' is not a whole number, as '1' in row 1 is",
         ),
         (
             {"ds": ["2024-01-01Z", "2024-02-30", *["2024-01-02"] * 6]},
             (
-                "column 'ds', row 1: '2024-01-01Z' is not a stamp; allowed are dates and times as "
-                "2024-01-31 or 2024-01-31T12:00:00, with or without an offset such as +01:00, and "
-                "whole numbers"
+                "series 'a', row 1, column 'ds': '2024-01-01Z' is not a stamp; allowed are dates "
+                "and times as 2024-01-31 or 2024-01-31T12:00:00, with or without an offset such "
+                "as +01:00, and whole numbers"
             ),
         ),
         (
             {"ds": np.repeat([1, 2.5, 3, 4], 2)},
-            "column 'ds', row 3: stamp 2.5 is not a whole number",
+            "series 'a', row 3, column 'ds': stamp 2.5 is not a whole number",
         ),
     ],
 )
@@ -392,6 +474,11 @@ def test_columns_that_cannot_be_are_refused():
             ),
         ),
         (long().to_pandas()[["ds", "y", "y"]], {}, "two columns of the table are named 'y'"),
+        (
+            pd.concat({"x": long().to_pandas()}, axis=1),
+            {},
+            "a column of the table is named ('x', 'unique_id'); names must be strings",
+        ),
         (long(), {"ids": []}, "ids is empty; name one series at least, or give None for all"),
         (long(), {"missing": "drop"}, "missing='drop'; allowed are error, interpolate and mask"),
         (long(), {"layout": "tall"}, "layout='tall'; allowed are long, wide and rows"),
@@ -401,7 +488,11 @@ def test_columns_that_cannot_be_are_refused():
             {"minimum": 5},
             "series 'a' has 4 points, from 2024-01-01; at least 5 are needed (2 such series)",
         ),
-        (long(), {"frequency": "MS"}, "series 'a', row 3: 2024-01-02 is not on the grid of"),
+        (
+            long(ds=np.repeat(["2024-01-01", "2024-02-01", "2024-03-02", "2024-04-01"], 2)),
+            {"frequency": "MS"},
+            "series 'a', row 5: 2024-03-02 is not on the grid of",
+        ),
         (long(), {"frequency": 1}, "frequency 1 does not fit stamps that are times"),
         (long(ds=np.repeat(range(4), 2)), {"zone": "UTC"}, "time zone 'UTC' was given for stamps"),
         (long().head(2), {}, "the step between stamps cannot be seen, no series has two points"),

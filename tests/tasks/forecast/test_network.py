@@ -5,12 +5,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from loopwise.codec.series.windows import Windows, cut, following, prepare
+from loopwise.codec.series.windows import Windows, cut, prepare
 from loopwise.runtime.forecast_network import Read, _adjust, forward
 from loopwise.runtime.forecaster import LoadedForecaster
 from loopwise.runtime.lags import lags_of
 from loopwise.tasks.forecast.data import as_tensors, take
-from loopwise.tasks.forecast.linear import fit_linear
 from loopwise.tasks.forecast.task import ForecastTask
 from tasks.forecast.series import config, panel_of, waves
 
@@ -229,19 +228,6 @@ def test_lags_are_the_last_values_at_the_targets_phase():
             assert there == (wanted >= 1000)
             if there:
                 assert got == wanted
-
-
-def test_the_linear_map_is_the_ridge_regression_of_its_windows():
-    """Of a series that a linear map foretells exactly, it does."""
-    t = np.arange(400.0)
-    values = [np.sin(2 * np.pi * t / 8 + p) + 0.3 * np.cos(2 * np.pi * t / 16) for p in (0, 1, 2)]
-    task = task_of(panel_of(values), ridge=1e-6)
-    d = task.description
-    weight = fit_linear(task.prepared, task.batches, d, 1e-6, 1).numpy()
-    windows, space = cut(task.prepared, np.arange(3), np.full(3, 300), d.window, d.horizon, d.patch)
-    targets = space.over(1).into(following(task.prepared, np.arange(3), np.full(3, 300), d.horizon))
-    x = windows.values[..., 0]
-    np.testing.assert_allclose(x @ weight.T, targets[..., 0], atol=2e-3)
 
 
 def test_smoothing_follows_its_recursion():

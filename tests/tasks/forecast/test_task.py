@@ -276,21 +276,21 @@ def test_series_that_are_too_short():
 
 
 def mixed_panel():
-    """Two usual series, one shorter than a season, one with every other season unknown, and one
-    whose held-out end is."""
+    """Two usual series, one shorter than a season, one with every other season unknown, one whose
+    held-out end is, and a point."""
     whole = waves(5)
     holed = np.where(np.arange(160) // 8 % 2, np.nan, whole[3])
     ended = np.where(np.arange(160) >= 148, np.nan, whole[4])
-    return panel_of([whole[0], whole[1], whole[2][:7], holed, ended])
+    return panel_of([whole[0], whole[1], whole[2][:7], holed, ended, np.ones(1)])
 
 
 def test_series_without_a_seasonal_error_have_the_usual_weight():
     task = ForecastTask(config(weighting="mase"), mixed_panel())
     weights, errors = task.batches._weight, task.naive_errors(scaled=True)
-    np.testing.assert_array_equal(np.isnan(errors), [False, False, True, True, False])
+    np.testing.assert_array_equal(np.isnan(errors), [False, False, True, True, False, True])
     known = weights[[0, 1, 4]]
     assert len(set(known)) == 3
-    np.testing.assert_allclose(weights[[2, 3]], np.median(known))
+    np.testing.assert_allclose(weights[[2, 3, 5]], np.median(known))
     assert weights.mean() == pytest.approx(1)
     # where there is none at all, all count alike
     short = panel_of([each[:7] for each in waves(3)])
@@ -300,11 +300,12 @@ def test_series_without_a_seasonal_error_have_the_usual_weight():
 
 @pytest.mark.parametrize("weighting", ["none", "mase"])
 def test_series_of_any_length_are_learned_from_together(weighting, tmp_path):
-    with pytest.warns(DataWarning, match="1 of 5 series have fewer than 14 points") as caught:
+    with pytest.warns(DataWarning, match="2 of 6 series have fewer than 14 points") as caught:
         result = fit(config(weighting=weighting), tmp_path / "run", mixed_panel())
     assert len(caught) == 1
     assert np.isfinite(result.best)
-    assert all(map(np.isfinite, [r["loss"] for r in Run(tmp_path / "run").records()]))
+    assert all(np.isfinite(record["loss"]) for record in Run(tmp_path / "run").records())
+    assert np.isfinite(load(tmp_path / "run").forecast(mixed_panel()).point()).all()
 
 
 def test_channels_of_which_one_is_unknown_share_a_seasonal_error():

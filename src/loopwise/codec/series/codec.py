@@ -63,6 +63,7 @@ class SeriesCodec:
         series: the names of the series that it was trained on where it learned each one's
             smoothing; else empty.
         alias: what forecasts are called in tables.
+        bounded: whether series that were never below 0 are not forecast below 0.
         layout: of the table that it was trained on, see `loopwise.codec.series.layouts`.
         missing: what was done with what was missing there, see `loopwise.codec.series.mending`.
     """
@@ -78,6 +79,7 @@ class SeriesCodec:
     static: Standard
     series: tuple[str, ...] = ()
     alias: str = "loopwise"
+    bounded: bool = False
     layout: Layout = "long"
     missing: Missing = "error"
 

@@ -113,6 +113,9 @@ def open_frame(table: Any) -> "nw.DataFrame[Any]":
         raise DataError(f"two columns of the table are named {twice!r}") from None
     if isinstance(frame, nw.LazyFrame):
         frame = frame.collect()
+    for name in frame.columns:
+        if not isinstance(name, str):
+            raise DataError(f"a column of the table is named {name!r}; names must be strings")
     if not len(frame):
         raise DataError("the table has no rows")
     return frame

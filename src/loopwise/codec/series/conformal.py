@@ -109,32 +109,30 @@ class Calibration:
         self._check(forecast)
         return Calibrated(forecast, self)
 
-    def paths(self, forecast: Distribution, rng: np.random.Generator, n: int) -> Array:
-        """Samples whose steps go together as errors did, each step as `calibrate` has it.
+    def levels(self, rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+        """Probabilities of paths whose steps go together as errors did.
 
         A path takes a row of the table and has its ranks, spread evenly within each rank by one
-        random number for the whole path. Forecasts are drawn for independently of each other.
+        random number for the whole path. At these probabilities `calibrate` has its values. The n
+        paths of a forecast share the rows evenly (Latin hypercube sampling, McKay et al. 1979),
+        which makes what is told by few of them the more exact.
 
         Args:
-            forecast: new forecasts, [..., h].
             rng: random numbers.
-            n: paths for each.
+            shape: n, and how many forecasts are drawn for, each for itself.
 
         Returns:
-            [n, ..., h].
+            [*shape, h], from 0 to below 1, evenly at each step.
 
         Raises:
-            ShapeError: `forecast` is of another h.
             DataError: no row of the table is known at all steps.
         """
-        calibrated = self.calibrate(forecast)
         ranks = self._ranks
         if not len(ranks):
             raise DataError("no held-out window is known at all steps: there are no paths")
-        every = (n, *forecast.shape[:-1])
-        chosen = ranks[rng.integers(len(ranks), size=every)]
-        p = (chosen + rng.random((*every, 1))) / len(ranks)
-        return calibrated.quantile(np.clip(p, 1e-12, 1 - 1e-12))
+        place = len(ranks) * evenly(rng, shape)
+        row = np.minimum(place.astype(np.int64), len(ranks) - 1)
+        return (ranks[row] + (place - row)[..., None]) / len(ranks)
 
     def p_values(self, forecast: Distribution, y: ArrayLike) -> Array:
         """How unusual observations are among the held-out ones: small for anomalies.
@@ -171,10 +169,14 @@ class Calibration:
 
     @cached_property
     def _ranks(self) -> NDArray[np.int64]:
-        """Of the rows known at all steps, their ranks from 0 at each; equal scores in any order."""
+        """Of the rows known at all steps, their ranks from 0 at each; equal scores in any order.
+
+        Low rows come first.
+        """
         rows = self.scores[~np.isnan(self.scores).any(1)]
         ties = np.random.default_rng(0).random(rows.shape)
-        return np.argsort(np.lexsort((ties, rows), axis=0), axis=0)
+        ranks = np.argsort(np.lexsort((ties, rows), axis=0), axis=0)
+        return ranks[np.argsort(ranks.sum(1), kind="stable")]
 
     @cached_property
     def _knots(self) -> list[tuple[Array, Array, float]]:
@@ -297,6 +299,13 @@ class Adaptive:
     @property
     def _now(self) -> Array:
         return np.asarray(self.missing if self.now is None else self.now, np.float64)
+
+
+def evenly(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """Random numbers from 0 to below 1, one in each n-th of that along the first axis, n long."""
+    n = shape[0]
+    parts = np.broadcast_to(np.arange(n).reshape(-1, *(1 for _ in shape[1:])), shape)
+    return (rng.permuted(parts, axis=0) + rng.random(shape)) / n
 
 
 def _known(column: Array) -> NDArray[np.float64]:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 _PARQUET = b"PAR1"
+_ZIP = b"PK\x03\x04"  # what files of Excel begin with
 _SEPARATORS = ",;\t"
 _SNIFFED = 100  # rows that rule out most columns that are no numbers
 
@@ -61,6 +62,10 @@ def read_table(path: str | os.PathLike[str]) -> "nw.DataFrame[Any]":
     (source, *others) = read_sources([path])
     if others:
         raise DataError(f"{os.fspath(path)!r} is more than one file; give one")
+    if source.data.startswith(_ZIP):
+        raise DataError(
+            f"{source.name}: is a workbook or another zip file; a table is CSV in UTF-8, or Parquet"
+        )
     if source.data.startswith(_PARQUET):
         try:
             table = pl.read_parquet(io.BytesIO(source.data))
@@ -78,6 +83,8 @@ def _read_csv(source: Source) -> "pl.DataFrame":
 
     source.text("a table is CSV in UTF-8, or Parquet")
     data = source.data.removeprefix(b"\xef\xbb\xbf")
+    if not data.strip():
+        raise DataError(f"{source.name}: empty, there is no table to read")
     header = data.partition(b"\n")[0].decode()
     separator = max(_SEPARATORS, key=header.count)
     names = next(csv.reader([header.rstrip("\r")], delimiter=separator), [])

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from loopwise.codec.series.base import Array, Distribution
 from loopwise.codec.series.distributions import Output
-from loopwise.codec.series.windows import Space
+from loopwise.codec.series.spaces import Space
 from loopwise.errors import ConfigError
 
 _NODES, _MASSES = np.polynomial.hermite_e.hermegauss(41)

@@ -137,7 +137,11 @@ def _long(frame: "nw.DataFrame[Any]", columns: Columns) -> Points:
     names = (*columns.targets, *columns.past, *columns.future)
     require_columns(frame, (columns.time, *names), columns)
     ids, codes = series_of(frame, columns)
-    stamps, zone = times(frame[columns.time])
+
+    def place(k: int) -> str:
+        return f"series {ids[codes[k]]!r}, row {k + 1}, column {columns.time!r}"
+
+    stamps, zone = times(frame[columns.time], place)
     values, texts = _read([frame[name] for name in names])
     return Points(
         ids=ids,

@@ -9,6 +9,7 @@ import numpy as np
 
 from loopwise.codec.series.columns import Columns, numbers, open_frame, require_columns
 from loopwise.codec.series.frequency import Frequency
+from loopwise.codec.series.grid import on_grid
 from loopwise.codec.series.layouts import Layout, Points, read_points, series_of
 from loopwise.codec.series.mending import (
     Missing,
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     import narwhals as nw
 
 __all__ = ["Columns", "Layout", "Missing", "future_values", "panel_from_table"]
-
-_NEARLY_A_DAY = 23 * 3_600_000_000
 
 
 def panel_from_table(
@@ -101,7 +100,7 @@ def panel_from_table(
     without_texts(points, missing)
     points = in_order(points, missing)
     wanted = like.frequency if like and frequency is None else frequency
-    points, step = _on_grid(points, wanted)
+    points, step = on_grid(points, wanted, missing, known=wanted is not frequency)
     first = points.stamps[_starts(points)]
     values, offsets, rows = without_gaps(points, step, missing)
     values = without_missing(values, points, offsets, rows, missing, step, first)
@@ -136,38 +135,7 @@ def _zoned(points: Points, zone: str | None) -> Points:
 
 
 def _starts(points: Points) -> Integers:
-    return _offsets(points)[:-1]
-
-
-def _offsets(points: Points) -> Integers:
-    return offsets_of(np.bincount(points.codes, minlength=len(points.ids)))
-
-
-def _on_grid(points: Points, frequency: str | int | Frequency | None) -> tuple[Points, Frequency]:
-    """Points with stamps as the panel keeps them, and their step, which all of them fit."""
-    offsets = _offsets(points)
-    if frequency is not None:
-        step = Frequency.parse(frequency)
-        if step.local:
-            points = _on_the_wall(points)
-        step.require_fit(points.stamps, offsets, points.where)
-        return points, step
-    if points.zone and _days_or_longer(points):
-        points = _on_the_wall(points)
-    return points, Frequency.infer(points.stamps, offsets, points.where)
-
-
-def _on_the_wall(points: Points) -> Points:
-    if points.zone is None:
-        return points
-    return replace(points, stamps=to_local(points.stamps, points.zone))
-
-
-def _days_or_longer(points: Points) -> bool:
-    """Whether most steps are a day or more, which may have 23 hours."""
-    same = points.codes[1:] == points.codes[:-1]
-    steps = np.diff(points.stamps)[same].astype(np.int64)
-    return bool(len(steps)) and float(np.median(steps)) >= _NEARLY_A_DAY
+    return offsets_of(np.bincount(points.codes, minlength=len(points.ids)))[:-1]
 
 
 def _places(known: tuple[str | int, ...], ids: Sequence[str | int]) -> Integers:

@@ -1,6 +1,8 @@
 """Stamps of a column of a table, whatever they are written as; errors with their row."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from datetime import UTC
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     import narwhals as nw
     import polars as pl
 
+Place: TypeAlias = Callable[[int], str]
+
 # ISO 8601 and close relatives, by how many parts of the time they give.
 _FORMATS = (
     "%Y-%m-%d",
@@ -22,8 +26,14 @@ _FORMATS = (
 )
 
 
-def times(column: "nw.Series[Any]") -> tuple[Stamps, str | None]:
+def times(
+    column: "nw.Series[Any]", place: Callable[[int], str] | None = None
+) -> tuple[Stamps, str | None]:
     """The stamps of a column of whole numbers, dates, times, or strings of one of them.
+
+    Args:
+        column: of any of these.
+        place: names the place of an entry in messages; without, column and row from 1.
 
     Returns:
         int64, or datetime64[us], which are in UTC if there is a zone; and that zone, of strings
@@ -35,23 +45,24 @@ def times(column: "nw.Series[Any]") -> tuple[Stamps, str | None]:
     import narwhals as nw
 
     column, named_zone = _plain_times(column)
+    place = place or (lambda k: f"column {column.name!r}, row {k + 1}")
     if column.dtype.is_integer():
-        _refuse_missing(column.is_null().to_numpy(), column.name)
+        _refuse_missing(column.is_null().to_numpy(), place)
         return np.asarray(column.to_numpy(), np.int64), None
     if column.dtype.is_float():
-        return _whole(column), None
+        return _whole(column, place), None
     if isinstance(column.dtype, nw.Datetime):
-        _refuse_missing(column.is_null().to_numpy(), column.name)
+        _refuse_missing(column.is_null().to_numpy(), place)
         zone = named_zone or column.dtype.time_zone
         plain = column.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if zone else column
         return plain.to_numpy().astype("datetime64[us]"), zone
     if column.dtype == nw.Date:
-        _refuse_missing(column.is_null().to_numpy(), column.name)
+        _refuse_missing(column.is_null().to_numpy(), place)
         return np.array(column.to_list(), "datetime64[us]"), None
     if column.dtype == nw.Object and not is_text(column):
-        return _of_objects(column)
+        return _of_objects(column, place)
     if is_text(column):
-        return _of_strings(column.name, as_strings(column))
+        return _of_strings(as_strings(column), place)
     raise DataError(
         f"column {column.name!r} holds {column.dtype}; stamps may be dates, times, whole numbers, "
         f"or strings of these"
@@ -73,57 +84,63 @@ def _plain_times(column: "nw.Series[Any]") -> "tuple[nw.Series[Any], str | None]
     return column, None
 
 
-def _refuse_missing(is_missing: NDArray[np.bool_], name: str) -> None:
+def _refuse_missing(is_missing: NDArray[np.bool_], place: Place) -> None:
     rows = np.flatnonzero(is_missing)
     if len(rows):
         more = f" ({len(rows)} such rows)" if len(rows) > 1 else ""
-        raise DataError(f"column {name!r}, row {rows[0] + 1}: the stamp is missing{more}")
+        raise DataError(f"{place(int(rows[0]))}: the stamp is missing{more}")
 
 
-def _whole(column: "nw.Series[Any]") -> Stamps:
+def _whole(column: "nw.Series[Any]", place: Place) -> Stamps:
     values = numbers(column)
-    _refuse_missing(np.isnan(values), column.name)
+    _refuse_missing(np.isnan(values), place)
     broken = np.flatnonzero(values != np.floor(values))
     if len(broken):
         k = int(broken[0])
-        raise DataError(
-            f"column {column.name!r}, row {k + 1}: stamp {values[k]:g} is not a whole number"
-        )
+        raise DataError(f"{place(k)}: stamp {values[k]:g} is not a whole number")
     return values.astype(np.int64)
 
 
-def _of_objects(column: "nw.Series[Any]") -> tuple[Stamps, str | None]:
+def _of_objects(column: "nw.Series[Any]", place: Place) -> tuple[Stamps, str | None]:
     """Python's own dates and times, as pandas keeps them."""
     entries = column.to_list()
-    _refuse_missing(np.array([is_nothing(each) for each in entries]), column.name)
-    kind = type(entries[0])
+    _refuse_missing(np.array([is_nothing(each) for each in entries]), place)
+    zone = _zone(entries[0])
     for k, each in enumerate(entries):
-        if type(each) is not kind:
+        if type(each) is not type(entries[0]) or (_zone(each) is None) != (zone is None):
             raise DataError(
-                f"column {column.name!r}, row {k + 1}: stamp {each!r} is of another kind than "
-                f"{entries[0]!r} in row 1; all must be of one"
+                f"{place(k)}: stamp {str(each)!r} is of another kind than {str(entries[0])!r} in "
+                f"row 1; all must be of one"
             )
-    if kind is int:
+        if _zone(each) != zone:
+            raise DataError(
+                f"{place(k)}: stamp {str(each)!r} is in the time zone {_zone(each)}, that of row 1 "
+                f"in {zone}; put all into one, as with pandas.to_datetime(..., utc=True)"
+            )
+    if type(entries[0]) is int:
         return np.array(entries, np.int64), None
-    if getattr(entries[0], "tzinfo", None) is not None:
-        raise DataError(
-            f"column {column.name!r} holds Python objects with time zones; make it a column "
-            f"of times, as with pandas.to_datetime(..., utc=True)"
-        )
     try:
+        if zone is not None:
+            moments = [each.astimezone(UTC).replace(tzinfo=None) for each in entries]
+            return np.array(moments, "datetime64[us]"), zone
         return np.array(entries, "datetime64[us]"), None
     except (TypeError, ValueError):
         raise DataError(
-            f"column {column.name!r}, row 1: {entries[0]!r} is not a stamp; allowed are dates, "
-            f"times and whole numbers"
+            f"{place(0)}: {entries[0]!r} is not a stamp; allowed are dates, times and whole numbers"
         ) from None
 
 
-def _of_strings(name: str, texts: "pl.Series") -> tuple[Stamps, str | None]:
+def _zone(entry: Any) -> str | None:
+    """The name of an entry's time zone, or None; of a fixed offset that one."""
+    zone = getattr(entry, "tzinfo", None)
+    return None if zone is None else str(zone)
+
+
+def _of_strings(texts: "pl.Series", place: Place) -> tuple[Stamps, str | None]:
     import polars as pl
 
     cleaned = texts.str.strip_chars()
-    _refuse_missing((cleaned.is_null() | (cleaned == "")).to_numpy(), name)
+    _refuse_missing((cleaned.is_null() | (cleaned == "")).to_numpy(), place)
     whole = cleaned.cast(pl.Int64, strict=False)
     if whole.null_count() == 0:
         return whole.to_numpy(), None
@@ -137,7 +154,7 @@ def _of_strings(name: str, texts: "pl.Series") -> tuple[Stamps, str | None]:
     rows = (whole.is_null() if whole[0] is not None else wrong).arg_true()
     if len(rows):
         k = int(rows[0])
-        raise DataError(f"column {name!r}, row {k + 1}: {_why(texts, k, whole, shifted)}")
+        raise DataError(f"{place(k)}: {_why(texts, k, whole, shifted)}")
     return stamps.to_numpy().astype("datetime64[us]"), "UTC" if has_zone else None
 
 

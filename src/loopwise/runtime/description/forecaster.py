@@ -65,7 +65,8 @@ class ForecasterDescription:
         input_size: features of a patch as the first layer reads it.
         layers: from the input upwards, at least one.
         dilations: of each layer: it reads every n-th step, n sequences side by side.
-        linear: whether the decoder ``"lags"`` also mixes a linear map of the whole window.
+        linear: whether the decoder ``"lags"`` also mixes a linear map of the whole window and of
+            the mean of its series.
         decoder: ``"lags"``, a small network for each target that also sees past cycles; or
             ``"linear"``, one map from the last layer's output to all targets.
         decoder_size: hidden units of the decoder ``"lags"``.
@@ -168,7 +169,7 @@ class ForecasterDescription:
         table["steps.weight"] = (self.horizon, self.step_size)
         table["steps_to_hidden.weight"] = (hidden, self.step_size)
         if self.linear:
-            table["linear.weight"] = (self.horizon, self.window)
+            table["linear.weight"] = (self.horizon, self.window + 1)
             table["linear.share"] = (1,)
         if self.future:
             table["ahead.weight"] = (hidden, self.future)

@@ -99,8 +99,8 @@ class ModelConfig(LayersConfig):
     )
     log: bool = Field(
         default=True,
-        description="logarithms of series that are positive throughout; not with student-t, whose "
-        "exponential has no mean",
+        description="what was never below 0 is not forecast below 0, and series that are positive "
+        "throughout by their logarithms; not with student-t, whose exponential has no mean",
     )
     input_size: int = Field(default=128, ge=1, description="features of a patch")
     dilations: tuple[int, ...] = Field(
@@ -122,10 +122,14 @@ class ModelConfig(LayersConfig):
     )
     linear: Annotated[bool, ActsWith("decoder", ("lags",))] = Field(
         default=True,
-        description="it also mixes in a linear map of the window, fitted once by ridge regression",
+        description="it also mixes in a linear map of the window and of the mean so far, fitted "
+        "once by ridge regression",
     )
     ridge: Annotated[float, ActsWith("decoder", ("lags",))] = Field(
-        default=1.0, gt=0, description="of that: penalty, where inputs have variance 1"
+        default=1.0,
+        gt=0,
+        description="of that: penalty on what differs from a seasonal profile, where "
+        "inputs have variance 1",
     )
     dropout: float = Field(default=0.1, ge=0, lt=1, description="on the features of patches")
 

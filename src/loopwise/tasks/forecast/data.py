@@ -8,7 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from loopwise.codec.series.windows import Prepared, Space, Windows, cut, following
+from loopwise.codec.series.spaces import Space
+from loopwise.codec.series.windows import Prepared, Windows, cut, following
 from loopwise.errors import DataError
 from loopwise.runtime.description import ForecasterDescription
 
@@ -176,7 +177,7 @@ def take(
 ) -> tuple[Windows, Space, Tensor]:
     """Windows of NumPy, their space, and the targets [B, K, h, C] after their origins in it."""
     d = description
-    windows, space = cut(prepared, rows, ends, length, d.horizon, d.patch)
+    windows, space = cut(prepared, rows, ends, length, d.horizon, d.patch, origins=origins)
     places = ends[:, None] - d.patch * np.arange(origins - 1, -1, -1)
     found = following(prepared, rows, places, d.horizon)
     if until is not None:

@@ -26,6 +26,7 @@ from loopwise.errors import (
 )
 from loopwise.runtime.bundle import Bundle, read_bundle, write_bundle
 from loopwise.runtime.forecast_evaluation import evaluate, rolling_origins
+from loopwise.runtime.forecast_paths import sample_paths
 from loopwise.runtime.forecast_stream import ForecastStream, ids_of, panel_of
 from loopwise.runtime.forecast_windows import places_from, windows_table
 from loopwise.runtime.forecaster import LoadedForecaster, Table
@@ -412,7 +413,9 @@ class Forecaster:
         forecasts = model.forecast(shown, h, ahead)
         levels = percentages(level)
         ends = [p for _, p in asked_for(levels, ())]
-        paths = model.paths(shown, n_paths, forecasts.steps, ahead, 0) if n_paths else None
+        paths = None
+        if n_paths:
+            paths = sample_paths(model, shown, n_paths, forecasts.steps, ahead, 0)
         drawn = pictures(
             shown,
             shown.lengths[:, None],

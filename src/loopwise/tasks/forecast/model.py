@@ -105,7 +105,7 @@ class ForecastNetwork(nn.Module):
 
     @torch.no_grad()
     def set_linear(self, weight: Tensor) -> None:
-        """Give all members the linear map [h, W]."""
+        """Give all members the linear map [h, W + 1]."""
         for member in self.members:
             member.get_buffer("linear.weight").copy_(weight)
 

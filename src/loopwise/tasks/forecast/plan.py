@@ -30,6 +30,7 @@ def make_codec(config: ForecastConfig, panel: Panel) -> SeriesCodec:
         static=Standard.of(panel.static),
         series=tuple(str(name) for name in panel.ids) if smoothed else (),
         alias="loopwise",
+        bounded=model.log,
         layout=data.layout,
         missing=data.missing,
     )

@@ -197,10 +197,10 @@ class ForecastTask:
         values = prepared.values
         if scaled:
             shape = (len(self.panel), values.shape[1])
-            log = np.repeat(prepared.log.reshape(shape), lengths, axis=0)
+            log = np.repeat(prepared.spaces.log.reshape(shape), lengths, axis=0)
             with np.errstate(divide="ignore", invalid="ignore"):
                 values = np.where(log, np.log(values), values)
-            values = values / np.repeat(prepared.spread.reshape(shape), lengths, axis=0)
+            values = values / np.repeat(prepared.spaces.spread.reshape(shape), lengths, axis=0)
         place = np.arange(len(values)) - np.repeat(prepared.offsets[:-1], lengths)
         inside = (place >= season) & (place < np.repeat(self.until, lengths))
         off = np.full(values.shape, np.nan)

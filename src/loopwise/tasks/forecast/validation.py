@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from loopwise.codec.series.conformal import held_out_scores
 from loopwise.codec.series.forecast import Forecast
-from loopwise.codec.series.windows import Space, Windows, following
+from loopwise.codec.series.spaces import Space
+from loopwise.codec.series.windows import Windows, following
 from loopwise.runtime.forecast_network import Raw
 from loopwise.runtime.forecast_windows import places_after
 from loopwise.tasks.forecast.data import as_tensors, take

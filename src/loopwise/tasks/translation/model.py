@@ -115,7 +115,10 @@ class TranslationNetwork(nn.Module):
         """Read sources [S, B]: what the decoder may look at, and what it begins with."""
         embedded = self._embed(source_embedding(self.own()), source)
         there = torch.arange(len(source), device=source.device)[:, None] < lengths
-        embedded = embedded * there[..., None]
+        return self.read(embedded * there[..., None], lengths)
+
+    def read(self, embedded: Tensor, lengths: Tensor) -> tuple[Memory, State]:
+        """`encode` of the features of sources, [S, B, E], which are 0 beyond their lengths."""
         states = self.encoder(embedded, lengths=lengths).dropped
         seen = locked_dropout(embedded, self.config.dropout_input, self.training)
         memory = memorise(self.description, self.own(), states, seen, lengths)

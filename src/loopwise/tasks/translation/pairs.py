@@ -1,6 +1,7 @@
 """The pairs that options name: those to learn from, and those to validate on. No torch here."""
 
 import hashlib
+from dataclasses import replace
 
 from loopwise.codec.pair_files import read_pairs, read_parallel
 from loopwise.codec.pairs import PairFilter, Pairs
@@ -60,7 +61,7 @@ def hold_out(pairs: Pairs, fraction: float) -> tuple[Pairs, Pairs]:
     parts: tuple[list[int], list[int]] = [], []
     for i, source in enumerate(pairs.sources):
         parts[source in held].append(i)
-    return pairs.choose(parts[0]), pairs.choose(parts[1])
+    return replace(pairs.choose(parts[0]), dropped=pairs.dropped), pairs.choose(parts[1])
 
 
 def _draw(sentence: str) -> bytes:

@@ -9,12 +9,14 @@ from torch import nn
 
 from loopwise.codec.pairs import Pairs
 from loopwise.codec.sentences import TranslationCodec
+from loopwise.codec.translation_metrics import translation_score
 from loopwise.diagnose.dependence import known
 from loopwise.diagnose.report import Dependence
 from loopwise.errors import DataError
 from loopwise.export.bundle import to_bundle
 from loopwise.nn.state import State
-from loopwise.runtime.bundle import write_bundle
+from loopwise.runtime.bundle import Bundle, write_bundle
+from loopwise.runtime.translator import LoadedTranslator
 from loopwise.tasks.layers.modules import penalty
 from loopwise.tasks.translation.config import TranslationConfig
 from loopwise.tasks.translation.data import PairStream, encode, fingerprint, make_batch
@@ -80,14 +82,19 @@ class TranslationTask:
 
     @property
     def summary(self) -> str:
-        """Pairs and network in a line each."""
+        """Pairs and network in a line each, and in another what was left out of the pairs."""
         codec, model = self.codec, self.config.model
         shared = f", the first {codec.target.size:,} in translations" if codec.shared else ""
         sizes = dict.fromkeys((codec.source.size, *(() if codec.shared else (codec.target.size,))))
         parameters = sum(parameter.numel() for parameter in self.model.parameters())
+        left_out = "".join(
+            f"{name}: {pairs.dropped}\n"
+            for name, pairs in (("training", self.pairs), ("validation", self.valid))
+            if pairs.dropped.total
+        )
         return (
             f"{len(self.pairs):,} pairs, {len(self.valid):,} for validation; vocabulary: "
-            f"{' and '.join(f'{size:,}' for size in sizes)} {codec.unit}{shared}\n"
+            f"{' and '.join(f'{size:,}' for size in sizes)} {codec.unit}{shared}\n{left_out}"
             f"model: {model.num_layers} + {model.decoder_layers} x {model.cell}, "
             f"{parameters:,} parameters"
         )
@@ -113,7 +120,7 @@ class TranslationTask:
         return StepLoss(reading.nats / count, count, penalty=extra)
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """Surprisal of the held-out targets: nats per token, and perplexity."""
+        """Surprisal of the held-out targets: nats per token, and perplexity; and BLEU."""
         held, device = self._held, self.model.get_parameter("head.bias").device
         order = sorted(range(len(held)), key=lambda i: len(held.targets[i]))
         nats, count = 0.0, 0
@@ -130,9 +137,25 @@ class TranslationTask:
             count += int((batch.targets >= 0).sum())
         loss = nats / count
         self._metrics = {"loss": loss, "perplexity": math.exp(min(loss, 700.0))}
+        if self.config.train.valid_bleu:
+            self._metrics["bleu"] = self._bleu(self.config.train.valid_bleu)
         return self._metrics
 
     def export(self, path: Path) -> None:
         """Write the bundle of the model as it is now."""
+        write_bundle(path, self._bundle())
+
+    def _bundle(self) -> Bundle:
         info: dict[str, Any] = {"validation": self._metrics}
-        write_bundle(path, to_bundle("translator", self.model, self.codec, info))
+        return to_bundle("translator", self.model, self.codec, info)
+
+    def _bleu(self, number: int) -> float:
+        """Of the first held-out pairs, as the deployed model translates them."""
+        translator = LoadedTranslator(self._bundle())
+        pairs = self.valid.choose(range(min(number, len(self.valid))))
+        if translator.wait:
+            stream = translator.stream()
+            found = [stream.translate(source) for source in pairs.sources]
+        else:
+            found = translator.translate(pairs.sources, beam_size=1)
+        return translation_score(found, pairs.targets).bleu

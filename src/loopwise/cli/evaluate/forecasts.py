@@ -2,14 +2,15 @@
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
+import typer
 
 from loopwise.cli.forecast import require_picture, save_picture
-from loopwise.cli.tables import aligned, read, trained_on
+from loopwise.cli.tables import FORECASTER, Layout, Missing, aligned, read, trained_on
 from loopwise.errors import ConfigError, missing_extra
 
 if TYPE_CHECKING:
@@ -27,22 +28,88 @@ _TITLES = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class SeriesGroup:
+    """Which forecasts are judged, and how."""
+
+    horizon: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Steps of a forecast.  [default: its own]",
+            min=1,
+            rich_help_panel=FORECASTER,
+        ),
+    ] = None
+    windows: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Forecasts of each series, from places before its end.  [default: 1]",
+            min=1,
+            rich_help_panel=FORECASTER,
+        ),
+    ] = None
+    step: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Steps from one to the next.  [default: the horizon]",
+            min=1,
+            rich_help_panel=FORECASTER,
+        ),
+    ] = None
+    test: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="What came after FILE, to be forecast from it.",
+            rich_help_panel=FORECASTER,
+        ),
+    ] = None
+    per_series: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the errors of each series, .csv or .parquet.",
+            rich_help_panel=FORECASTER,
+        ),
+    ] = None
+    standardise: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Errors in standard deviations of the first N points, over all windows alike; "
+            "one step from one to the next, and means as forecasts, unless told otherwise.",
+            min=2,
+            rich_help_panel=FORECASTER,
+        ),
+    ] = None
+    point: Annotated[
+        Literal["median", "mean"] | None,
+        typer.Option(
+            help="What a forecast comes down to.  [default: median]", rich_help_panel=FORECASTER
+        ),
+    ] = None
+    layout: Layout = None
+    missing: Missing = None
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            "--plot",
+            metavar="FILE",
+            help="Draw forecasts and what came, .png or .svg.",
+            rich_help_panel=FORECASTER,
+        ),
+    ] = None
+
+
 def evaluate_forecasts(
     path: Path,
     model: "LoadedForecaster",
     files: list[str],
+    asked: SeriesGroup,
     as_json: bool,
-    *,
-    horizon: int | None = None,
-    windows: int = 1,
-    step: int | None = None,
-    test: str | None = None,
-    per_series: Path | None = None,
-    standardise: int | None = None,
-    point: str | None = None,
-    layout: str | None = None,
-    missing: str | None = None,
-    plot: Path | None = None,
 ) -> None:
     """Print how good forecasts are on the last part of each series, or on the rows of `test`.
 
@@ -50,22 +117,25 @@ def evaluate_forecasts(
         ConfigError: options that exclude each other.
         DataError: a table that cannot be read, or is too short.
     """
+    horizon, test, step, missing = asked.horizon, asked.test, asked.step, asked.missing
+    windows = asked.windows or 1
     file = _one_table(path, files)
-    require_picture(plot)
-    table = read(model, file, layout, missing)
-    if standardise is not None:
-        if test or per_series or plot:
+    require_picture(asked.plot)
+    table = read(model, file, asked.layout, missing)
+    if asked.standardise is not None:
+        if test or asked.per_series or asked.plot:
             raise ConfigError("--standardise goes with neither --test, --per-series nor --plot")
         _standardise(
             model, table.panel, as_json,
-            fit_on=standardise, h=horizon, windows=windows, step=step or 1, point=point or "mean",
+            fit_on=asked.standardise, h=horizon, windows=windows, step=step or 1,
+            point=asked.point or "mean",
         )  # fmt: skip
         return
     panel, ends, skipped = _origins(model, table, test, horizon, windows, step, missing)
     steps = _steps(model, panel, ends, horizon, test)
     from loopwise.runtime.forecast_evaluation import evaluate_at
 
-    found = evaluate_at(model, panel, ends, steps, point=point or "median")
+    found = evaluate_at(model, panel, ends, steps, point=asked.point or "median")
     found = replace(found, skipped=skipped)
     notes = [] if test else _notes(path, file, panel, ends, steps)
     if found.left_out:
@@ -74,12 +144,12 @@ def evaluate_forecasts(
         print(json.dumps(_json(found, notes), indent=2, ensure_ascii=False))
     else:
         _print(found, file if test is None else f"{file} on {test}", len(panel), notes)
-    if per_series is not None:
-        _write(found, model, per_series)
-        _say(f"each series: {per_series}", as_json)
-    if plot is not None:
-        _draw(plot, model, panel, ends, steps, point or "median")
-        _say(f"picture: {plot}", as_json)
+    if asked.per_series is not None:
+        _write(found, model, asked.per_series)
+        _say(f"each series: {asked.per_series}", as_json)
+    if asked.plot is not None:
+        _draw(asked.plot, model, panel, ends, steps, asked.point or "median")
+        _say(f"picture: {asked.plot}", as_json)
 
 
 def _one_table(path: Path, files: list[str]) -> str:

@@ -147,7 +147,7 @@ def test_mistakes(folder, tmp_path):
     assert "a forecaster: give one FILE" in said()
     assert "given are 2" in said(table, table)
     assert "has 80 points; 20 windows of 7 steps" in said(table, "--windows", 20)
-    assert "--sequences, --seed, --cache and --dynamic are not for it" in said(table, "--seed", 2)
+    assert "a forecaster: leave out --seed" in said(table, "--seed", 2)
     assert "ends in .png or .svg" in said(table, "--plot", "p.jpeg")
     assert "allowed endings are" in said(table, "--per-series", tmp_path / "s.txt")
     assert "--standardise goes with neither" in said(table, "--standardise", 9, "--test", table)
@@ -160,4 +160,4 @@ def test_mistakes(folder, tmp_path):
 
 def test_other_models_have_none_of_it(trained, text):
     said = mistake("evaluate", trained, text, "--windows", 2, "--test", "x")
-    assert "no forecaster: leave out --windows, --test" in said
+    assert "a language model: leave out --windows, --test" in said

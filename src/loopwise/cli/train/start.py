@@ -131,4 +131,6 @@ def _what_next(config: "Config", path: str) -> str:
         table = "FILE" if config.data.train == "-" else shlex.quote(config.data.train)
         ahead = " --future FILE" if config.data.future else ""
         return f"forecast {path} {table}{ahead} --level 80,95 --plot forecast.png"
+    if config.task == "translation":
+        return f"translate {path}{' --stream' if config.model.wait else ''}"
     return f"evaluate {path}"

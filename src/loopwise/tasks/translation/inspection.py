@@ -1,0 +1,142 @@
+"""A translator over one sentence, seen from inside: what it reads, and where it looks."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from loopwise.codec.sentences import TranslationCodec
+from loopwise.diagnose.attribution import attribute
+from loopwise.diagnose.states import Attention, Attribution, Inspection
+from loopwise.diagnose.trace import trace
+from loopwise.errors import DataError
+from loopwise.runtime.alignment import Alignment
+from loopwise.runtime.translation_network import head, source_embedding
+from loopwise.runtime.translator import LoadedTranslator
+from loopwise.tasks.translation.data import make_batch
+from loopwise.tasks.translation.model import PairBatch, TranslationNetwork
+
+LIKELY = 5
+
+
+def inspect_sentence(
+    model: LoadedTranslator, text: str, target: str | None, at: int | None
+) -> Inspection:
+    """Look at one sentence and its translation. The steps are the tokens of the sentence.
+
+    A translator that waits for k words sees as much of the sentence as it would as a stream.
+
+    Args:
+        model: of a bundle.
+        text: the sentence, one word at least.
+        target: a translation; None for the model's own.
+        at: the token of the translation that is explained, from 0; negative counts from the end.
+            None: the one that it was least sure of.
+
+    Raises:
+        DataError: a sentence or a translation without a word, or one that has no such token.
+    """
+    if not text.split():
+        raise DataError("the text has no word; there must be at least 1")
+    codec, own = model.codec, model.model
+    translation = _translated(model, text) if target is None else target
+    source, ids = (
+        side.encode(" ".join(sentence.split()))
+        for side, sentence in ((codec.source, text), (codec.target, translation))
+    )
+    if not len(ids):
+        raise DataError("the translation has no token to look at: give --target")
+    network = _network(model)
+    batch = make_batch(codec, [source], [ids], model.wait)
+    states = trace(network, lambda: network.encode(batch.source, batch.source_lengths))
+    visible = None if batch.visible is None else batch.visible.T.numpy()
+    scored = own.score(own.read([source]), [ids], codec.target.end, visible)
+    alignment = Alignment.of(codec, source, ids, scored.attention[0, : len(ids)])
+    place = int(scored.log_probs[: len(ids), 0].argmin()) if at is None else at
+    if not -len(ids) <= place < len(ids):
+        raise DataError(
+            f"at {at}: the translation has {len(ids)} tokens, 0 to {len(ids) - 1} (or "
+            f"{-len(ids)} to -1)"
+        )
+    return Inspection(
+        "text",
+        tuple(_shown(codec, token) for token in alignment.source),
+        states,
+        {},
+        None,
+        _attribution(model, network, batch, alignment, place % len(ids)),
+        attention=Attention(
+            tuple(_shown(codec, token) for token in alignment.target),
+            alignment.weights,
+            _words(alignment, text, translation),
+            str(alignment),
+            translation,
+            given=target is not None,
+        ),
+    )
+
+
+def _translated(model: LoadedTranslator, text: str) -> str:
+    if not model.wait:
+        return model.translate(text)
+    stream = model.stream()
+    return " ".join([*stream.push(text), *stream.finish()])
+
+
+def _network(model: LoadedTranslator) -> TranslationNetwork:
+    network = TranslationNetwork(model.model.description).eval()
+    tensors = {
+        k: torch.from_numpy(np.array(v, np.float32)) for k, v in model.bundle.tensors.items()
+    }
+    network.load_state_dict(tensors)
+    return network
+
+
+def _words(alignment: Alignment, text: str, translation: str) -> tuple[tuple[str, str, float], ...]:
+    table, sources, targets = alignment.by_words, text.split(), translation.split()
+    return tuple((targets[t], sources[s], float(table[t, s])) for t, s in alignment.pairs)
+
+
+def _attribution(
+    model: LoadedTranslator,
+    network: TranslationNetwork,
+    batch: PairBatch,
+    alignment: Alignment,
+    at: int,
+) -> Attribution:
+    """What the source's tokens give to one token of the translation."""
+    codec = model.codec
+    chosen, table = int(batch.targets[at, 0]), source_embedding(network.own()).detach()
+    x = table[batch.source[:, 0]]
+
+    def score(inputs: Tensor) -> Tensor:
+        return _log_probs(network, batch, inputs, at)[:, chosen]
+
+    shares = attribute(score, x, table.mean(0))
+    with torch.no_grad():
+        chances = _log_probs(network, batch, x[:, None], at)[0]
+    top = chances.topk(min(LIKELY, len(chances)))
+    likely = tuple(
+        (_shown(codec, codec.target.token(int(i))), float(p))
+        for i, p in zip(top.indices, top.values.exp(), strict=True)
+    )
+    what = f"the log-probability of {_shown(codec, alignment.target[at])!r}"
+    place = f"at token {at} of the translation"
+    return Attribution(len(x) - 1, 0, what, float(chances[chosen]), *shares, likely, place)
+
+
+def _log_probs(network: TranslationNetwork, batch: PairBatch, x: Tensor, at: int) -> Tensor:
+    """[B, O] of the token `at` of the one translation, of sources [S, B, E]."""
+    rows = x.shape[1]
+    memory, start = network.read(x, torch.full((rows,), len(x)))
+    inputs = batch.inputs[: at + 1].expand(-1, rows)
+    lengths = torch.full((rows,), at + 1)
+    visible = None if batch.visible is None else batch.visible[: at + 1].expand(-1, rows)
+    wide = batch._replace(inputs=inputs, targets=inputs, target_lengths=lengths, visible=visible)
+    weight, bias = head(network.description, network.own())
+    readout = network.decode(wide, memory, start).readout[at]
+    return torch.log_softmax(readout @ weight.T + bias, -1)
+
+
+def _shown(codec: TranslationCodec, token: str) -> str:
+    """A token as it is shown: a space, which words are spelled without, as ·."""
+    return f"·{token}" if codec.unit == "words" else token.replace(" ", "·")
