@@ -70,9 +70,8 @@ def word_by_word(model: LoadedTranslator, wait: int) -> None:
         found: list[str] = []
         lagging: list[float] = []
         for source in held.sources:
-            words = stream.push(source) + stream.finish()
-            found.append(" ".join(words))
-            if words:
+            found.append(stream.translate(source))
+            if stream.delays:
                 lagging.append(average_lagging(stream.delays, len(source.split())))
         measure(f"wait-{wait} {part}", found, held.targets)
         print(f"  average lagging {np.mean(lagging):.2f} words")

@@ -124,6 +124,14 @@ def test_the_check_can_fail():
             "LanguageModel.fit needs more packages: pip install 'loopwise[train]'",
         ),
         (
+            "torch",
+            (
+                "import polars; "
+                "loopwise.Forecaster(2).fit(polars.DataFrame({'ds': range(9), 'y': [1.0] * 9}))"
+            ),
+            "Forecaster.fit needs more packages: pip install 'loopwise[train]'",
+        ),
+        (
             "tokenizers",
             "from loopwise.codec.text import train_codec; train_codec('bpe', [])",
             "The codec 'bpe' needs more packages: pip install 'loopwise[text]'",

@@ -194,7 +194,7 @@ def test_mistakes_in_tables(run, data, tmp_path):
     many = text.with_columns(
         y=pl.when(pl.int_range(pl.len()) == 4).then(pl.lit("many")).otherwise("y")
     )
-    assert "'s0', row 5, column 'y': 'many'" in said(many)
+    assert "'s0', row 5 (2024-01-05): 'y' is 'many', which is not a number" in said(many)
     gap = table.filter(pl.col("ds") != "2024-02-01")
     assert "2024-02-01" in said(gap)
     called = call("forecast", run, broken, "--missing", "interpolate")

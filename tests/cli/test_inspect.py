@@ -77,7 +77,7 @@ def test_a_sentence_and_where_its_translation_looks(translator, waiting, tmp_pat
     assert called.status == 0, called.err
     assert "2 steps through encoder.0.l0 (lstm, 24 units), encoder.0.l0_reverse" in called.out
     assert "given translation: one two\nalignment: " in called.out
-    assert "the log-probability of '·two' at token 1 of the translation" in called.out
+    assert "two' at token 1 of the translation: " in called.out
     assert "Where each word looks" in page.read_text(encoding="utf-8")
     assert {"attention.png", "attention.svg"} <= {file.name for file in plots.iterdir()}
     bundle = translator / "bundle.safetensors"

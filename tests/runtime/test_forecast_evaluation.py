@@ -12,6 +12,7 @@ from loopwise.errors import ConfigError, DataError
 from loopwise.runtime import forecast_evaluation
 from loopwise.runtime.forecast_evaluation import (
     BASELINES,
+    MEASURES,
     Evaluation,
     baseline_forecasts,
     evaluate,
@@ -129,7 +130,10 @@ def test_origins_end_with_the_series_and_short_ones_are_named(panel):
     assert skipped == ("s0",)
     assert kept.ids == ("s1", "s2")
     assert ends.tolist() == [[87], [164]]
-    with pytest.raises(DataError, match="has 90 points; 20 windows of 6 steps need at least 122"):
+    with pytest.raises(
+        DataError,
+        match="the longest series, 's0', has 90 points; 20 windows of 6 steps need at least 122",
+    ):
         origins(panel, 6, 20)
     with pytest.raises(ConfigError, match="windows=0: must be a whole number from 1"):
         origins(panel, 6, 0)
@@ -179,10 +183,29 @@ def test_each_series_has_a_row(tmp_path):
     model = forecaster(tmp_path, panel)
     found = evaluate(model, panel)
     assert found.rows[:3] == (("s0", "y0"), ("s0", "y1"), ("s1", "y0"))
-    rows = found.per_series()
-    assert all(len(column) == 6 for column in rows.values())
-    assert np.mean(rows["mae"]) == pytest.approx(found.overall()["loopwise"]["mae"])
-    assert "mase_seasonal_naive" in rows
+    each = found.per_series()
+    assert list(each) == ["loopwise", *BASELINES]
+    for name, measures in each.items():
+        assert list(measures) == list(MEASURES)
+        assert all(column.shape == (6,) for column in measures.values())
+        assert np.mean(measures["mae"]) == pytest.approx(found.overall()[name]["mae"])
+    columns = found.table("shop", per_series=True)
+    assert list(columns) == ["shop", "target", "model", *MEASURES]
+    assert columns["shop"][:11] == ["s0"] * 10 + ["s1"]
+    assert columns["target"][:10] == ["y0"] * 5 + ["y1"] * 5
+    assert columns["model"] == list(each) * 6
+    third = columns["mase"][2 * 5 : 3 * 5]  # the first target of the second series
+    np.testing.assert_array_equal(third, [values["mase"][2] for values in each.values()])
+
+
+def test_owa_of_a_series_is_that_of_the_series_alone(panel, model):
+    found = evaluate(model, panel, windows=3)
+    for i in range(len(panel)):
+        alone = evaluate(model, panel.select([i]), windows=3).overall()
+        for name, measures in found.per_series().items():
+            assert measures["owa"][i] == pytest.approx(alone[name]["owa"], rel=1e-4)
+            assert measures["smape"][i] == pytest.approx(alone[name]["smape"], rel=1e-4)
+    np.testing.assert_allclose(found.per_series()["naive2"]["owa"], 1)
 
 
 def test_standardised_errors_are_their_definition(tmp_path):
@@ -235,7 +258,8 @@ def test_places_may_differ_between_series(panel, model):
     ends = np.array([[40], [50], [84]])
     found = evaluate_at(model, panel, ends)
     one = evaluate_at(model, panel.select([1]), ends[1:2])
-    assert found.per_series()["mae"][1] == pytest.approx(one.per_series()["mae"][0])
+    both = (each.per_series()["loopwise"]["mae"] for each in (found, one))
+    assert next(both)[1] == pytest.approx(next(both)[0])
 
 
 def test_intervals_follow_recent_errors(tmp_path):

@@ -332,9 +332,17 @@ def test_mistakes_in_making_a_stream_are_told(model):
         ("model.scale=seasonal", "model.patch=4"),
         ("model.scale=smoothing", "model.patch=3"),
         ("model.num_layers=2", "model.dilations=[1, 2]"),
+        (
+            "model.num_layers=3", "model.dilations=[1, 2, 4]", "model.patch=3",
+            "model.residual=true", "model.layer_norm=true", "model.peephole=true",
+        ),
+        (
+            "model.num_layers=3", "model.dilations=[2, 1, 3]", "model.patch=3",
+            "model.residual=true", "model.proj_size=4",
+        ),
     ],
-    ids=["level", "seasonal", "smoothing", "dilated"],
-)
+    ids=["level", "seasonal", "smoothing", "dilated", "normed", "projected"],
+)  # fmt: skip
 def test_every_kind_of_network_streams_at_every_point(settings, tmp_path):
     panel = waves(2, 90, seed=3)
     model = forecaster(tmp_path, panel, *settings)

@@ -71,7 +71,7 @@ def test_a_score_of_the_search_is_the_forced_one(unit, beam_size):
                 )
                 length = len(each.ids) + 1
                 assert each.score == pytest.approx(
-                    each.log_probability / ((5 + length) / 6), abs=1e-4
+                    each.log_probability / ((5 + length) / 6) ** 1.4, abs=1e-4
                 )
 
 

@@ -6,7 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from loopwise.train.clip import clip_gradients, first_not_finite, gradient_norm
+from loopwise.nn.ensemble import Ensemble
+from loopwise.train.clip import (
+    clip_gradients,
+    clipped_together,
+    first_not_finite,
+    gradient_norm,
+)
 from loopwise.train.config import TrainConfig
 
 
@@ -68,6 +74,28 @@ def test_adaptive_clipping_is_brock_equation_3_row_by_row(parameters):
             limit = 0.4 * max(float(parameter[row].detach().norm()), 1e-3)
             expected = old[row] * min(1.0, limit / float(old[row].norm()))
             torch.testing.assert_close(new[row], expected)
+
+
+def test_each_network_of_an_ensemble_is_clipped_for_itself():
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.before = nn.Linear(2, 3)
+            self.many = Ensemble(nn.Linear(3, 1) for _ in range(2))
+            self.after = nn.Linear(1, 1)
+
+    model = Model()
+    for size, parameter in enumerate(model.parameters(), start=1):
+        parameter.grad = torch.full_like(parameter, float(size))
+    model.many[1].bias.grad = None
+    groups = clipped_together(model)
+    named = {parameter: name for name, parameter in model.named_parameters()}
+    assert [[named[parameter] for parameter in group] for group in groups] == [
+        ["before.weight", "before.bias", "after.weight", "after.bias"],
+        ["many.0.weight", "many.0.bias"],
+        ["many.1.weight"],
+    ]
+    assert [len(group) for group in clipped_together(nn.Linear(2, 3))] == []
 
 
 def test_first_not_finite_names_the_first():

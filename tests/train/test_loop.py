@@ -111,7 +111,7 @@ def test_a_seed_fixes_a_run_with_dropout(tmp_path):
 class Fixed:
     """A task without recurrence on given batches, for the laws of accumulation."""
 
-    monitor, judge = "loss", "nothing"
+    monitor, judge, unit = "loss", "nothing", "targets"
 
     def __init__(self, batches: list[tuple[torch.Tensor, torch.Tensor]]):
         torch.manual_seed(0)

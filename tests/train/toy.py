@@ -43,7 +43,7 @@ class ToyModel(nn.Module):
 
 
 class ToyTask:
-    monitor, judge = "loss", "text"
+    monitor, judge, unit = "loss", "text", "tokens"
 
     def __init__(self, config: TrainConfig, *, window: int = 12, dropout: float = 0.0, **lanes):
         world = World.current()

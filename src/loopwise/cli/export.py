@@ -113,7 +113,7 @@ def _sample(
     from loopwise.tasks.registry import sample_of_run
 
     if measure_on and task == "forecaster":
-        return _table(model, measure_on)
+        return _table(measure_on)
     if measure_on and task == "translator":
         from loopwise.tasks.translation.sample import sample_of
 
@@ -134,18 +134,14 @@ def _sample(
         ) from error
 
 
-def _table(model: Path, files: list[str]) -> "Sample":
-    from loopwise.cli.tables import trained_on
+def _table(files: list[str]) -> "Sample":
     from loopwise.tasks.forecast.sample import SeriesSample
 
     if len(files) > 1:
         raise ConfigError(
             f"--measure-on: a forecaster is measured on one table, given {len(files)}"
         )
-    trained = trained_on(model)
-    if trained is None:
-        return SeriesSample(files[0])
-    return SeriesSample(files[0], trained.layout, trained.missing)
+    return SeriesSample(files[0])
 
 
 def _print_comparison(found: "Comparison", names: tuple[str, str], sample: str) -> None:

@@ -96,7 +96,7 @@ def forecast(
     percentages(levels, "--level ")
     probabilities(chosen, "--quantiles ")
     require_picture(plot)
-    table = read(model, loaded, file, layout, missing)
+    table = read(loaded, file, layout, missing)
     steps = loaded.require_steps(horizon)
     if recalibrate is not None:
         if recalibrate < loaded.horizon:

@@ -23,15 +23,14 @@ Layout = Annotated[
     Literal["long", "wide", "rows"] | None,
     typer.Option(
         help="A row a point (long), a column a series (wide) or a row a series (rows).  "
-        "[default: the run's; of a bundle long]",
+        "[default: as in the training]",
         rich_help_panel=FORECASTER,
     ),
 ]
 Missing = Annotated[
     Literal["error", "interpolate", "mask"] | None,
     typer.Option(
-        help="Gaps and missing values: error, interpolate or mask.  "
-        "[default: the run's; of a bundle error]",
+        help="Gaps and missing values: error, interpolate or mask.  [default: as in the training]",
         rich_help_panel=FORECASTER,
     ),
 ]
@@ -52,24 +51,15 @@ def require_forecaster(path: Path, model: "Loaded") -> "LoadedForecaster":
     return model
 
 
-def read(
-    path: Path,
-    model: "LoadedForecaster",
-    file: str,
-    layout: str | None,
-    missing: str | None,
-) -> "Table":
-    """A table as the model knows it; what is not said is as in the run's training.
+def read(model: "LoadedForecaster", file: str, layout: str | None, missing: str | None) -> "Table":
+    """A table as the model knows it; what is not said is as in its training.
 
     Raises:
         DataError: it cannot be read, or is not like the one of the training.
     """
     from loopwise.codec.series.files import naming, read_table
 
-    trained = trained_on(path)
-    if trained is not None:
-        layout, missing = layout or trained.layout, missing or trained.missing
-    given: Any = {"layout": layout or "long", "missing": missing or "error"}
+    given: Any = {"layout": layout, "missing": missing}
     frame = read_table(file)
     with naming(file):
         return model.read(frame, **given)

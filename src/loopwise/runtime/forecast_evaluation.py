@@ -6,7 +6,7 @@ after it is what the forecast is held against. A series with several targets cou
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from loopwise.codec.numbers import is_integer
 from loopwise.codec.series import baselines
 from loopwise.codec.series.metrics import Scores, crps, mase_scale, score
-from loopwise.codec.series.panel import Panel
+from loopwise.codec.series.panel import Panel, listed
 from loopwise.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -89,23 +89,58 @@ class Evaluation:
         CRPS is its MAE.
         """
         found: dict[str, dict[str, float]] = {}
-        naive2 = self.scores["naive2"]
+        naive2 = self.scores["naive2"].overall()
         for name, scores in self.scores.items():
             values = scores.overall()
             with np.errstate(divide="ignore", invalid="ignore"):
-                values["owa"] = float(np.float64(_owa(scores, naive2)))
+                values["owa"] = float(_owa(values, naive2))
             found[name] = {m: values.get(m, float("nan")) for m in MEASURES}
         return found
 
-    def per_series(self) -> dict[str, Floats]:
-        """Each measure of the model but OWA, and the MAE and MASE of each baseline, [S] each."""
-        own = self.scores[self.name].per_series()
-        found = {name: own[name] for name in MEASURES if name in own}
-        for name in BASELINES:
-            theirs = self.scores[name].per_series()
-            for measure in ("mae", "mase"):
-                found[f"{measure}_{name.replace(' ', '_')}"] = theirs[measure]
+    def per_series(self) -> dict[str, dict[str, Floats]]:
+        """By model, then by measure: of each series and target, [S]; NaN where it has no meaning.
+
+        OWA is that of the series alone.
+        """
+        found: dict[str, dict[str, Floats]] = {}
+        nothing = np.full(len(self.rows), np.nan)
+        naive2 = self.scores["naive2"].per_series()
+        for name, scores in self.scores.items():
+            values = scores.per_series()
+            with np.errstate(divide="ignore", invalid="ignore"):
+                values["owa"] = _owa(values, naive2)
+            found[name] = {m: values.get(m, nothing) for m in MEASURES}
         return found
+
+    def table(self, id_column: str, *, per_series: bool = False) -> dict[str, list[Any] | Floats]:
+        """The columns of a table: a row for each model, with ``model`` and each measure.
+
+        Args:
+            id_column: what the column of the series' names is called.
+            per_series: a row for each series, target and model instead; ``target`` is left out
+                where there is one.
+        """
+        if not per_series:
+            overall = self.overall()
+            return {
+                "model": list(overall),
+                **{m: np.array([each[m] for each in overall.values()]) for m in MEASURES},
+            }
+        each = self.per_series()
+        names, targets = ([row[n] for row in self.rows for _ in each] for n in (0, 1))
+        columns: dict[str, list[Any] | Floats] = {id_column: names}
+        if len(set(targets)) > 1:
+            columns["target"] = targets
+        columns["model"] = list(each) * len(self.rows)
+        for m in MEASURES:
+            columns[m] = np.stack([values[m] for values in each.values()], axis=1).ravel()
+        return columns
+
+    @property
+    def left_out(self) -> str:
+        """A sentence about the series that are too short for the windows; empty where none is."""
+        number, names = len(self.skipped), listed(self.skipped)
+        return f"{number} series left out, too short for the windows: {names}" if number else ""
 
     def verdicts(self) -> list[Verdict]:
         """The model beside each baseline, by MASE, or by MAE where no series has one."""
@@ -175,10 +210,10 @@ def origins(
     ends = rolling_origins(panel, h, windows, step)
     enough = ends[:, 0] >= LEAST
     if not enough.any():
-        longest = int(panel.lengths.max(initial=0))
+        needed = LEAST + int((panel.lengths - ends[:, 0]).max())
         raise DataError(
-            f"the longest series has {longest} points; {_windows(windows)} of {h} steps need at "
-            f"least {LEAST + longest - int(ends[:, 0].max())}: take fewer windows or steps"
+            f"{panel.longest}; {_windows(windows)} of {h} steps need at least {needed}: take fewer "
+            "windows or steps"
         )
     skipped = tuple(panel.ids[i] for i in np.flatnonzero(~enough))
     return panel.select(np.flatnonzero(enough)), ends[enough], skipped
@@ -425,11 +460,10 @@ def _with_crps(scores: Scores, each: Floats) -> Scores:
     return Scores({**scores.sums, "crps": total}, {**scores.counts, "crps": count})
 
 
-def _owa(scores: Scores, naive2: Scores) -> float:
-    """`Scores.owa`, in NumPy's arithmetic: infinite where Naive2 is never off."""
-    ours, theirs = scores.overall(), naive2.overall()
-    parts = [np.float64(ours[name]) / theirs[name] for name in ("smape", "mase")]
-    return float(np.mean(parts))
+def _owa(ours: Mapping[str, Any], naive2: Mapping[str, Any]) -> Any:
+    """`metrics.owa`, in NumPy's arithmetic: infinite where Naive2 is never off."""
+    parts = [np.asarray(ours[name]) / naive2[name] for name in ("smape", "mase")]
+    return np.mean(parts, axis=0)
 
 
 def _within_horizon(model: "LoadedForecaster", h: int | None) -> int:

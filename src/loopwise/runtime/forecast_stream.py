@@ -483,6 +483,39 @@ def _checked(what: str, given: ArrayLike, shape: tuple[int, ...]) -> Floats:
     return values
 
 
+def ids_of(series: Any) -> tuple[str | int, ...] | None:
+    """The names of series, of one or several; None where it is a table."""
+    if isinstance(series, str | int | np.integer) and not isinstance(series, bool):
+        return (series if isinstance(series, str) else int(series),)
+    if isinstance(series, np.ndarray) and series.ndim == 1:
+        return tuple(series.tolist())
+    return tuple(series) if isinstance(series, list | tuple | range) else None
+
+
+def panel_of(
+    codec: SeriesCodec, ids: Sequence[str | int], first: Any = None, known: Panel | None = None
+) -> Panel:
+    """Series by their names: those that are known with their points, the others without.
+
+    Args:
+        codec: of the model.
+        ids: their names, all different, numbers also as texts.
+        first: as in `empty_panel`, of the series that are not known.
+        known: series, as the codec knows them.
+
+    Raises:
+        DataError: as `empty_panel`.
+    """
+    if known is None:
+        return empty_panel(codec, ids, first)
+    _require_different(ids)
+    there = {str(name) for name in known.ids}
+    new = [name for name in ids if str(name) not in there]
+    both = known.beside(empty_panel(codec, new, first)) if new else known
+    place = {str(name): i for i, name in enumerate(both.ids)}
+    return both.select([place[str(name)] for name in ids])
+
+
 def empty_panel(codec: SeriesCodec, ids: Sequence[str | int], first: Any = None) -> Panel:
     """Series without points, as a codec knows them; what they keep is unknown.
 
@@ -496,11 +529,8 @@ def empty_panel(codec: SeriesCodec, ids: Sequence[str | int], first: Any = None)
         DataError: no ids, an id twice, a stamp of another kind than the model knows, or none
             though it is told the calendar.
     """
+    _require_different(ids)
     schema, number = codec.schema, len(ids)
-    if not number or len(set(ids)) != number:
-        raise DataError(
-            f"ids: {number} of them, {len(set(ids))} different; each stream has its own"
-        )
     if first is None and codec.calendar:
         raise DataError("the model is told the calendar: give first=, the stamp of the first point")
     numbered = schema.frequency.numbered
@@ -530,3 +560,9 @@ def empty_panel(codec: SeriesCodec, ids: Sequence[str | int], first: Any = None)
         category_values=schema.category_values,
         zone=schema.zone,
     )
+
+
+def _require_different(ids: Sequence[str | int]) -> None:
+    different = len(set(map(str, ids)))
+    if not ids or different != len(ids):
+        raise DataError(f"ids: {len(ids)} of them, {different} different; each stream has its own")

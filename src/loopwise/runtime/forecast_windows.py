@@ -97,9 +97,8 @@ def places_from(
     series = np.repeat(np.arange(len(panel)), [len(each) for each in found])
     if not len(series):
         raise DataError(
-            f"no series has a place with {h} points after it: the longest has "
-            f"{int(lengths.max(initial=0))} points, and the first place is after "
-            f"{int(first.min(initial=0))}"
+            f"no series has a place with {h} points after it: {panel.longest}, and the first "
+            f"place is after {int(first.min(initial=0))}"
         )
     return series, np.concatenate(found)
 

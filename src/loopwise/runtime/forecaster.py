@@ -25,7 +25,7 @@ from loopwise.runtime.bundle import Bundle, write_bundle
 from loopwise.runtime.description import ForecasterDescription, OutputDescription, parse_as
 from loopwise.runtime.forecast_network import Raw, Read, forward
 from loopwise.runtime.forecast_paths import forecast_beyond, sample_paths
-from loopwise.runtime.forecast_stream import ForecastStream, empty_panel
+from loopwise.runtime.forecast_stream import ForecastStream, empty_panel, ids_of
 from loopwise.runtime.forecast_windows import places_after
 from loopwise.runtime.forecasts import ROWS, Forecasts, by_series, forecast_names
 from loopwise.runtime.modules import Dilated
@@ -84,18 +84,22 @@ class LoadedForecaster:
         """Write the bundle to a file; raises BundleError if that cannot be done."""
         write_bundle(path, self.bundle)
 
-    def read(self, frame: Any, *, layout: Layout = "long", missing: Missing = "error") -> Table:
+    def read(
+        self, frame: Any, *, layout: Layout | None = None, missing: Missing | None = None
+    ) -> Table:
         """Read a table of series as the model knows them.
 
         Args:
             frame: a data frame with the columns that it was trained on.
-            layout: as in `loopwise.codec.series.table.panel_from_table`.
+            layout: as in `loopwise.codec.series.table.panel_from_table`; None for that of the
+                table of the training.
             missing: the same.
 
         Raises:
             DataError: as there.
         """
         codec = self.codec
+        layout, missing = layout or codec.layout, missing or codec.missing
         columns = replace(codec.columns, weight=None)  # which matters in training alone
         panel = panel_from_table(frame, columns, missing=missing, layout=layout, like=codec.schema)
         return Table(panel, TableKind.of(frame, columns, layout), layout)
@@ -109,8 +113,8 @@ class LoadedForecaster:
         level: Sequence[float] | float = (),
         quantiles: Sequence[float] | float = (),
         point: str = "median",
-        layout: Layout = "long",
-        missing: Missing = "error",
+        layout: Layout | None = None,
+        missing: Missing | None = None,
     ) -> Any:
         """Forecast what follows the series of a table.
 
@@ -163,8 +167,8 @@ class LoadedForecaster:
         *,
         future: Any = None,
         seed: int = 0,
-        layout: Layout = "long",
-        missing: Missing = "error",
+        layout: Layout | None = None,
+        missing: Missing | None = None,
     ) -> Any:
         """Sample paths of what may follow the series of a table.
 
@@ -218,13 +222,13 @@ class LoadedForecaster:
         first: Any = None,
         adaptive: float | None = None,
         rate: float = 0.005,
-        layout: Layout = "long",
-        missing: Missing = "mask",
+        layout: Layout | None = None,
+        missing: Missing | None = "mask",
     ) -> ForecastStream:
         """Series that grow a point at a time, with a forecast and an anomaly score after each.
 
         Args:
-            series: a table of the series so far, or the ids of series without points.
+            series: a table of the series so far; or the id of a series without points, or several.
             h: steps of the forecasts, at most the horizon; None for that. Fewer take less time.
             first: with ids, the stamp of the first point, one for all or one for each; needed only
                 by a model that is told the calendar.
@@ -238,10 +242,11 @@ class LoadedForecaster:
             ConfigError: steps, a percentage or a rate that are not allowed.
             DataError: a table that the model cannot read, or ids or stamps that are not allowed.
         """
-        if isinstance(series, list | tuple | range):
-            panel = empty_panel(self.codec, series, first)
-        else:
+        ids = ids_of(series)
+        if ids is None:
             panel = self.read(series, layout=layout, missing=missing).panel
+        else:
+            panel = empty_panel(self.codec, ids, first)
         return ForecastStream(self, panel, h, adaptive=adaptive, rate=rate)
 
     def recalibrated(self, panel: Panel, points: int | None = None) -> "LoadedForecaster":
@@ -272,8 +277,8 @@ class LoadedForecaster:
         series, ends = places_after(begin, lengths, h)
         if not len(series):
             raise DataError(
-                f"the longest series has {int(lengths.max(initial=0))} points: {2 * h} are needed "
-                f"to see how far off forecasts of {h} steps are in its second half"
+                f"{panel.longest}: {2 * h} are needed to see how far off forecasts of {h} steps "
+                "are in its second half"
             )
         actual = panel.values[(panel.offsets[series] + ends)[:, None] + np.arange(h)]
         scores = self.forecast_within(panel, series, ends).held_out(actual)

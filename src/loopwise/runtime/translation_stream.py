@@ -64,6 +64,14 @@ class TranslationStream:
         self._begin()
         return found
 
+    def translate(self, sentence: str) -> str:
+        """The words that come of a whole sentence, read word by word.
+
+        Raises:
+            DataError: as `push`.
+        """
+        return " ".join([*self.push(sentence), *self.finish()])
+
     def _begin(self) -> None:
         self._source = GrowingSource(self._model)
         self._ends: list[int] = []  # tokens of the source up to each of its words

@@ -22,7 +22,7 @@ from loopwise.runtime.modules import Ids
 from loopwise.runtime.translation_model import Read, TranslationModel, limit
 from loopwise.runtime.translation_stream import TranslationStream
 
-SEARCH = Search(beam_size=5, length_penalty=1.0)
+SEARCH = Search(beam_size=5, length_penalty=1.4)
 """How translations are sought unless told otherwise."""
 BATCH = 64
 """Sentences that are translated side by side."""
@@ -74,7 +74,7 @@ class Translating:
         Args:
             sentences: one or several, a line each.
             options: how they are sought, with the values of `loopwise.codec.search.options.Search`
-                and the defaults ``beam_size=5, length_penalty=1.0``.
+                and the defaults ``beam_size=5, length_penalty=1.4``.
 
         Raises:
             ConfigError: an option that is not allowed.

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
+from loopwise.nn.ensemble import Ensemble
 from loopwise.train.config import TrainConfig
 
 SMALLEST_WEIGHT_NORM = 1e-3
@@ -15,6 +16,21 @@ SMALLEST_WEIGHT_NORM = 1e-3
 def gradient_norm(parameters: Sequence[Tensor]) -> Tensor:
     """Euclidean norm of all gradients taken as one vector; scalar."""
     return get_total_norm([p.grad for p in parameters if p.grad is not None])
+
+
+def clipped_together(model: nn.Module) -> list[list[Tensor]]:
+    """The parameters with gradients, those of each network of an `Ensemble` for themselves."""
+    ensembles = [module for module in model.modules() if isinstance(module, Ensemble)]
+    own = {
+        parameter: number
+        for number, network in enumerate((each for many in ensembles for each in many), start=1)
+        for parameter in network.parameters()
+    }
+    groups: dict[int, list[Tensor]] = {}
+    for parameter in model.parameters():
+        if parameter.grad is not None:
+            groups.setdefault(own.get(parameter, 0), []).append(parameter)
+    return list(groups.values())
 
 
 @torch.no_grad()

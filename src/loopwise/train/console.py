@@ -55,9 +55,10 @@ class Reporter:
         now = time.monotonic()
         if self._bar is None and now - self._printed >= LINE_SECONDS:
             self._printed = now
-            names = ["loss", "lr", "grad_norm", "tokens_per_second"]
+            names = ["loss", "lr", "grad_norm"]
             if "memory" in record:  # somebody looks inside
-                names[3:3] = ["clipped", "memory"]
+                names += ["clipped", "memory"]
+            names += [name for name in record if name.endswith("_per_second")]
             self.say(_line(record, {name: record[name] for name in names}))
 
     def show_validation(

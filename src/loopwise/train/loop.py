@@ -250,7 +250,7 @@ class _Loop:
         )
 
     def _log_train(self, lr: float) -> None:
-        record = {**self._place(), "lr": lr, **self.progress.interval.record()}
+        record = {**self._place(), "lr": lr, **self.progress.interval.record(self.task.unit)}
         if self.watch.memory is not None:
             record["memory"] = self.watch.memory
         self.progress.interval = Interval()

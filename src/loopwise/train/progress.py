@@ -38,14 +38,18 @@ class Interval:
         self.clipped += clipped
         self.seconds += seconds
 
-    def record(self) -> dict[str, float]:
-        """The means, as a training record holds them; NaN if no step updated the weights."""
+    def record(self, unit: str) -> dict[str, float]:
+        """The means, as a training record holds them; NaN if no step updated the weights.
+
+        Args:
+            unit: what targets are called, as `Task.unit`.
+        """
         steps = self.steps or math.nan
         return {
             "loss": self.loss / (self.count or math.nan),
             "grad_norm": self.norm / steps,
             "clipped": self.clipped / steps,
-            "tokens_per_second": self.count / (self.seconds or math.nan),
+            f"{unit}_per_second": self.count / (self.seconds or math.nan),
         }
 
 

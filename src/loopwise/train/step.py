@@ -9,7 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from loopwise.nn.state import State, detach, leaves
-from loopwise.train.clip import clip_gradients, first_not_finite, gradient_norm
+from loopwise.train.clip import (
+    clip_gradients,
+    clipped_together,
+    first_not_finite,
+    gradient_norm,
+)
 from loopwise.train.processes import Processes
 from loopwise.train.schedules import lr_factor
 from loopwise.train.task import BatchStream, Task
@@ -76,18 +81,20 @@ def take_step(
     loss, count, *summed = processes.sum([own.loss, own.count, *votes()])
     carried = None if own.state is None else processes.gather(own.state)
     named = [(name, p) for name, p in training.model.named_parameters() if p.grad is not None]
-    parameters = [p for _, p in named]
-    for parameter in parameters:
+    for _, parameter in named:
         # processes average their gradients; the sum over all targets becomes their mean
         _grad(parameter).mul_(training.world.size / max(count, 1))
-    norm = gradient_norm(parameters)
+    groups = clipped_together(training.model)
+    norms = [gradient_norm(group) for group in groups]
+    norm = norms[0] if len(norms) == 1 else torch.linalg.vector_norm(torch.stack(norms))
     problem = _problem(loss, float(norm), named)
 
     lr = config.lr * own.lr_scale * progress.plateau.factor
     lr *= lr_factor(config, fraction_done(training), epoch)
     clipped = False
     if problem is None:
-        clipped = bool(clip_gradients(parameters, norm, config))
+        each = [clip_gradients(*group, config) for group in zip(groups, norms, strict=True)]
+        clipped = any(map(bool, each))
         _update(training, lr)
     else:
         training.release()

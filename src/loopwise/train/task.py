@@ -79,6 +79,11 @@ class Task(Protocol[Batch]):
         ...
 
     @property
+    def unit(self) -> str:
+        """What `StepLoss.count` counts, in the plural, as ``"tokens"``; speed is told in it."""
+        ...
+
+    @property
     def batches(self) -> BatchStream[Batch]:
         """This process's share of the training data."""
         ...

@@ -96,9 +96,12 @@ def test_a_row_a_series_goes_on_with_its_numbers(folder, tmp_path):
 def test_each_series_is_written(folder, tmp_path):
     found = figures(folder / "run", folder / "all.csv", "--per-series", tmp_path / "s.csv")
     table = pl.read_csv(tmp_path / "s.csv")
-    assert table["unique_id"].to_list() == ["s0", "s1", "s2"]
-    assert table["mase"].mean() == pytest.approx(found["measures"]["loopwise"]["mase"])
-    assert table["mae_naive"].mean() == pytest.approx(found["measures"]["naive"]["mae"])
+    assert table.columns == ["unique_id", "model", *MEASURES]
+    assert table["unique_id"].unique(maintain_order=True).to_list() == ["s0", "s1", "s2"]
+    for (name,), rows in table.group_by("model"):
+        for measure in ("mae", "mase", "smape"):
+            assert rows[measure].mean() == pytest.approx(found["measures"][name][measure])
+    assert table.filter(pl.col("model") == "naive2")["owa"].to_list() == pytest.approx([1] * 3)
 
 
 def test_windows_are_drawn(folder, tmp_path):
@@ -132,7 +135,7 @@ def test_short_series_are_left_out_and_named(folder, tmp_path):
     found = figures(folder / "run", tmp_path / "s.csv")
     assert found["series"] == 2
     assert found["skipped"] == ["s1"]
-    assert found["notes"] == ["1 series left out, too short for the windows: s1"]
+    assert found["notes"] == ["1 series left out, too short for the windows: 's1'"]
 
 
 def test_mistakes(folder, tmp_path):

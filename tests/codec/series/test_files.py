@@ -63,7 +63,7 @@ def test_columns_of_numbers_are_numbers_and_codes_are_not(tmp_path):
 
 def test_a_bad_number_is_told_with_its_row(tmp_path):
     path = write(tmp_path, TEXT + "a,2024-01-03,2-5\n")
-    with pytest.raises(DataError, match="series 'a', row 3, column 'y': '2-5' is not a number"):
+    with pytest.raises(DataError, match=r"row 3 \(2024-01-03\): 'y' is '2-5', which is not a n"):
         panel_from_table(read_table(path))
 
 

@@ -172,8 +172,8 @@ def every(step, count=9):
             "D",
             (
                 "series 'y', row 2: 2024-01-01 01:00 comes after 2024-01-01; the step of this "
-                "table is h, that of the model is D: sum or average the rows of each D first, as with "
-                "resample in pandas or group_by_dynamic in polars"
+                "table is h, that of the model is D: sum or average the rows of each D first, as "
+                "with resample in pandas or group_by_dynamic in polars"
             ),
         ),
         (
@@ -190,8 +190,8 @@ def every(step, count=9):
             "D",
             (
                 "series 'y', row 2: 2024-02-01 comes after 2024-01-01; the step of this table is "
-                "MS, that of the model is D: give a row for each D, or choose missing=interpolate or "
-                "missing=mask"
+                "MS, that of the model is D: give a row for each D, or choose missing=interpolate "
+                "or missing=mask"
             ),
         ),
     ],
@@ -272,7 +272,8 @@ def test_a_table_may_have_a_series_in_each_row():
     np.testing.assert_array_equal(panel.lengths, [3, 1])
     np.testing.assert_array_equal(panel.stamps(0), [1, 2, 3])
     assert error_of(frame.with_columns(V3=pl.Series(["x", "y"])), layout="rows") == (
-        "series 'A', row 1, column 'V3': 'x' is not a number (2 such entries)"
+        "series 'A', row 1 (2): 'y' is 'x', which is not a number (2 such entries); "
+        "correct it, or choose missing=interpolate or missing=mask"
     )
     twice = pl.DataFrame({"V1": ["A", "B", "A"], "V2": [1.0, 2, 3]})
     assert error_of(twice, layout="rows").startswith("series 'A' is in row 1 and again in row 3")
@@ -299,13 +300,17 @@ def test_a_table_may_have_a_series_in_each_row():
         ),
         (
             {"y": ["1", "2", "3", "x", "5", "6", "4,5", "8"]},
-            "series 'b', row 4, column 'y': 'x' is not a number (2 such entries)",
+            (
+                "series 'b', row 4 (2024-01-02): 'y' is 'x', which is not a number (2 such "
+                "entries); correct it, or choose missing=interpolate or missing=mask"
+            ),
         ),
         (
             {"y": ["1", "2", "3", "4,5", "5", "6", "7", "8"]},
             (
-                "series 'b', row 4, column 'y': '4,5' is not a number; numbers are written with a "
-                "point and without thousands marks"
+                "series 'b', row 4 (2024-01-02): 'y' is '4,5', which is not a number; numbers are "
+                "written with a point and without thousands marks; correct it, or choose "
+                "missing=interpolate or missing=mask"
             ),
         ),
         (
@@ -544,6 +549,75 @@ def test_missing_values_are_interpolated_within_their_series():
     np.testing.assert_array_equal(panel.values[:, 0], [nan, 2, nan, 8, 1, nan, 5, nan])
 
 
+def test_strings_among_numbers_count_as_missing():
+    frame = long(y=["0", "1", "2", "x", "?", "5", "", "7"])
+    for options in ({"missing": "mask"}, {"missing": "interpolate"}):
+        with pytest.warns(DataWarning) as caught:
+            panel = panel_from_table(frame, **options)
+        done = {"mask": "taken as unknown", "interpolate": "interpolated"}[options["missing"]]
+        assert [str(each.message) for each in caught] == [
+            f"series 'b', row 4 (2024-01-02): 'y' is 'x', which is not a number (2 such entries); {done}",  # noqa: E501
+            f"series 'a', row 7 (2024-01-04): 'y' is missing; {done}",
+        ]
+        assert {each.filename for each in caught} == {__file__}
+        values = [0, 2, np.nan, np.nan, 1, np.nan, 5, 7]
+        if options["missing"] == "interpolate":
+            values = [0, 2, 2, 2, 1, 3, 5, 7]
+        np.testing.assert_array_equal(panel.values[:, 0], values)
+    # what is wrong with other series does not matter
+    chosen = {"missing": "mask", "ids": ["b"]}
+    _, message = warning_of(frame, **chosen)
+    assert message.startswith("series 'b', row 4 (2024-01-02): 'y' is 'x', which is not a number;")
+
+
+@pytest.mark.parametrize("layout", ["wide", "rows"])
+def test_strings_among_numbers_of_other_layouts(layout):
+    if layout == "wide":
+        frame = pl.DataFrame({"ds": [1, 2, 3], "a": ["1", "x", "3"], "b": ["4", "5", "z"]})
+        first = "series 'a', row 2 (2): 'y' is 'x'"
+    else:
+        frame = pl.DataFrame({"V1": ["a", "b"], "V2": [1, 4], "V3": ["x", "5"], "V4": ["3", "z"]})
+        first = "series 'a', row 1 (2): 'y' is 'x'"
+    panel, message = warning_of(frame, layout=layout, missing="mask")
+    assert message == f"{first}, which is not a number (2 such entries); taken as unknown"
+    np.testing.assert_array_equal(panel.lengths, [3, 3])
+    np.testing.assert_array_equal(panel.values[:, 0], [1, np.nan, 3, 4, 5, np.nan])
+    assert error_of(frame, layout=layout).startswith(first)
+
+
+def test_of_rows_with_the_same_stamp_the_last_is_kept():
+    again = pl.concat([long(), long()[[2, 3]].with_columns(y=pl.Series([2.0, 9.0]))])
+    again = pl.concat([again, again[[9]].with_columns(y=pl.lit(8.0))])  # b's second day thrice
+    for missing in ("mask", "interpolate"):
+        with pytest.warns(DataWarning) as caught:
+            panel = panel_from_table(again, missing=missing)
+        assert [str(each.message) for each in caught] == [
+            "series 'a', row 3: 2024-01-02 comes again in row 9; of rows that are alike one was kept",  # noqa: E501
+            "series 'b', row 4: 2024-01-02 comes again in row 10 (2 such stamps); of rows with other values the last was kept",  # noqa: E501
+        ]
+        assert {each.filename for each in caught} == {__file__}
+        np.testing.assert_array_equal(panel.values[:, 0], [0, 2, 4, 6, 1, 8, 5, 7])
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_stamp_twice_is_told_once():
+    """A row that is appended again is no matter of order, which nothing needs to be said of."""
+    assert error_of(pl.concat([long(), long()[[2]]])) == (
+        "series 'a', row 3: 2024-01-02 comes again in row 9; a series has each stamp once"
+    )
+
+
+def test_order_is_told_of_the_rows_that_are_kept():
+    frame = pl.concat([long()[[0, 1, 4, 3, 2, 5, 6, 7]], long()[[6]]])
+    with pytest.warns(DataWarning) as caught:
+        panel = panel_from_table(frame, missing="mask")
+    assert [str(each.message).partition(":")[0] for each in caught] == [
+        "series 'a', row 7",  # again in row 9
+        "series 'a', row 5",  # before row 3
+    ]
+    np.testing.assert_array_equal(panel.values, panel_from_table(long()).values)
+
+
 def test_ids_choose_series_and_their_order():
     assert panel_from_table(long(unique_id=[7, 5] * 4), ids=["5", 7]).ids == (5, 7)
     assert panel_from_table(long(), ids=["b"]).ids == ("b",)
@@ -584,6 +658,28 @@ def test_an_hour_shown_twice_without_its_offset_is_told():
         "series 'a', row 27: 2024-10-27 02:00 comes again in row 28; a series has each stamp once"
         "; where a clock was set back, give times with their offset"
     )
+
+
+@pytest.mark.parametrize("missing", ["error", "mask"])
+@pytest.mark.parametrize(
+    ("at", "hinted"),
+    [
+        ("2024-01-15 10:00", False),
+        ("2024-10-27 02:00", True),
+        ("2024-10-27 05:00", False),
+        ("2024-10-28 02:00", False),
+        ("2024-11-03 01:30", True),
+        ("2024-11-03 00:00", False),
+    ],
+)
+def test_a_changed_clock_is_suspected_where_one_was(at, hinted, missing):
+    stamps = pd.date_range(pd.Timestamp(at) - pd.Timedelta("5h"), periods=40, freq="30min")
+    frame = pd.DataFrame({"ds": [*stamps, pd.Timestamp(at)], "y": 1.0})
+    if missing == "error":
+        message = error_of(frame)
+    else:
+        _, message = warning_of(frame, missing=missing)
+    assert ("where a clock was set back" in message) == hinted
 
 
 def test_a_zone_can_be_given_for_times_without():

@@ -1,12 +1,14 @@
 """`loopwise.Forecaster`, as a person in Python uses it."""
 
 import copy
+import dataclasses
 import warnings
 
 import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from sklearn.base import clone
 
 import loopwise
 from loopwise.errors import (
@@ -17,6 +19,7 @@ from loopwise.errors import (
     RunError,
     TrainingError,
 )
+from loopwise.runtime.forecaster import LoadedForecaster
 from loopwise.tasks.forecast.config import ForecastConfig
 
 SETTINGS = {
@@ -93,8 +96,17 @@ def test_it_is_better_than_no_season(model):
     assert found.loc["loopwise", "mase"] < found.loc["naive", "mase"]
     assert {"seasonal naive", "naive", "drift", "naive2"} < set(found.index)
     each = model.evaluate(per_series=True)
-    assert each["unique_id"].tolist() == ["a", "b", "c"]
-    assert each["mae"].mean() == pytest.approx(found.loc["loopwise", "mae"])
+    assert each["unique_id"].unique().tolist() == ["a", "b", "c"]
+    means = each.groupby("model")[["mae", "mase", "smape"]].mean()
+    pd.testing.assert_frame_equal(means, found.loc[means.index, means.columns])
+
+
+def test_series_too_short_to_be_evaluated_are_named(model):
+    frame = pd.concat([table(), table(7, ["short", "small"], seed=2)])
+    with pytest.warns(DataWarning, match="2 series left out, .*: 'short', 'small'") as caught:
+        found = model.evaluate(df=frame)
+    assert caught[0].filename == __file__
+    pd.testing.assert_frame_equal(found, model.evaluate(df=table()))
 
 
 @pytest.mark.parametrize("point", ["median", "mean"])
@@ -168,8 +180,17 @@ def test_short_series_are_forecast(model, length):
 
 
 def test_series_too_short_to_hold_anything_out_are_told():
-    with pytest.raises(DataError, match="the longest series has 7 points; with a horizon of 6"):
+    with pytest.raises(
+        DataError, match="the longest series, 'a', has 7 points; with a horizon of 6"
+    ):
         forecaster(window=12).fit(table(7))
+    frame = pd.concat([table(), table(7, ["short", "small"])])
+    with pytest.warns(
+        DataWarning,
+        match="2 of 5 series have fewer than 8 points, so nothing of them is validated on: "
+        "'short', 'small'$",
+    ):
+        forecaster(max_steps=1).fit(frame)
     with pytest.raises(DataError, match=r"data\.valid=3 points are held out, and the horizon is 6"):
         forecaster(valid=3).fit(table())
 
@@ -268,10 +289,10 @@ def test_cross_validation_leaves_the_model_as_it_is(model):
 
 def test_series_too_short_for_cross_validation_are_left_out():
     frame = pd.concat([table(), table(8, ["short"])])
-    with pytest.warns(DataWarning, match="1 of 4 series are left out, .* is 'short'"):
+    with pytest.warns(DataWarning, match="1 of 4 series are left out, .*: 'short'"):
         found = forecaster(max_steps=2).cross_validate(2, df=frame)
     assert set(found["unique_id"]) == {"a", "b", "c"}
-    with pytest.raises(DataError, match="the longest series has 8 points"):
+    with pytest.raises(DataError, match="the longest series, 'a', has 8 points"):
         forecaster().cross_validate(2, df=table(8))
 
 
@@ -305,6 +326,8 @@ def test_paths_are_drawn(model):
 def test_forecasts_are_drawn(model):
     figure = model.plot(series=["b", "a"], n_paths=3)
     assert [axis.get_title("left") for axis in figure.axes[:2]] == ["b", "a"]
+    for one in ("b", ["b"]):
+        assert [axis.get_title("left") for axis in model.plot(series=one).axes] == ["b"]
     model.plot(h=9, df=table(50), level=())
     with pytest.raises(DataError, match="there is no series 'z' among these 3"):
         model.plot(series=["z"])
@@ -324,6 +347,29 @@ def test_saved_and_loaded_it_is_the_same(model, tmp_path):
     loopwise.LanguageModel(**settings).fit("abc " * 200).save(tmp_path / "lm.safetensors")
     with pytest.raises(ConfigError, match="is a language-model, not a forecaster"):
         loopwise.Forecaster.load(tmp_path / "lm.safetensors")
+
+
+@pytest.mark.parametrize("missing", ["error", "mask"])
+def test_a_saved_model_knows_the_layout_of_its_table(missing, tmp_path):
+    wide = table().pivot(index="ds", columns="unique_id", values="y").reset_index()
+    model = forecaster(max_steps=2, layout="wide", missing=missing).fit(wide)
+    model.save(tmp_path / "f.safetensors")
+    plain = loopwise.load(tmp_path / "f.safetensors")
+    holed = wide.assign(b=wide["b"].where(wide.index != 40))
+    for there in (loopwise.Forecaster.load(tmp_path / "f.safetensors"), plain):
+        found = there.predict(df=wide) if there is not plain else there.predict(wide)
+        close(found, model.predict(), rtol=0)
+    if missing == "mask":
+        with pytest.warns(DataWarning, match="'y' is missing; taken as unknown"):
+            assert np.isfinite(plain.predict(holed)["loopwise"]).all()
+    else:
+        with pytest.raises(DataError, match="'y' is missing"):
+            plain.predict(holed)
+    close(plain.predict(table(), layout="long"), model.predict(), rtol=0)
+    # a bundle from before it was kept is of the long layout
+    before = dataclasses.replace(plain.bundle, codec=dict(plain.bundle.codec))
+    del before.codec["layout"], before.codec["missing"]
+    close(LoadedForecaster(before).predict(table()), model.predict(), rtol=0)
 
 
 def test_a_run_is_loaded_with_its_options(tmp_path):
@@ -395,9 +441,10 @@ def test_parameters_are_kept_as_scikit_learn_keeps_them():
 
 
 def test_it_is_cloned_by_scikit_learn():
-    base = pytest.importorskip("sklearn.base")
     for model in (forecaster(), loopwise.Forecaster(config=ForecastConfig())):
-        assert base.clone(model).get_params() == model.get_params()
+        again = clone(model)
+        assert again is not model
+        assert again.get_params() == model.get_params()
 
 
 @pytest.mark.parametrize(
@@ -469,7 +516,46 @@ def test_a_stream_goes_on_where_the_table_ends(model):
     np.testing.assert_allclose(found.interval(80)[1].ravel(), whole["loopwise-hi-80"], rtol=1e-5)
     other = model.stream(known)
     assert other.lengths.tolist() == [72, 72, 72]
-    assert model.stream(["x"]).update(3.0).median.shape == (1, 6, 1)
+
+
+@pytest.mark.parametrize("names", [("a", "b", "c"), (7, 8, 9)], ids=["texts", "numbers"])
+def test_a_stream_of_known_series_goes_on_where_they_end(names):
+    sizes = dict(zip(names, [0.0, 1.0, 4.0], strict=True))
+    known, later = (
+        table(length, names).assign(size=lambda x: x["unique_id"].map(sizes)) for length in (72, 80)
+    )
+    later = later[later["ds"] >= "2006-01-01"]
+    model = forecaster(max_steps=3, static="size").fit(known)
+    whole = model.predict(df=pd.concat([known, later]), level=[80])
+    one, last = later[later["unique_id"] == names[0]], names[2]
+    stream = model.stream(names[0])
+    assert (stream.ids, stream.lengths.tolist()) == ((names[0],), [72])
+    for y in one["y"]:
+        found = stream.update(y)
+    expected = whole[whole["unique_id"] == names[0]]
+    np.testing.assert_allclose(found.median.ravel(), expected["loopwise"], rtol=1e-5)
+    np.testing.assert_allclose(found.interval(80)[1].ravel(), expected["loopwise-hi-80"], rtol=1e-5)
+    # several, among them one that begins
+    stream = model.stream([last, "new", names[0]])
+    assert (stream.ids, stream.lengths.tolist()) == ((last, "new", names[0]), [72, 0, 72])
+    for own, other in zip(one["y"], later[later["unique_id"] == last]["y"], strict=True):
+        found = stream.update([other, own, own])
+    for row, name in ((0, last), (2, names[0])):
+        expected = whole[whole["unique_id"] == name]["loopwise"]
+        np.testing.assert_allclose(found.median[row].ravel(), expected, rtol=1e-5)
+    begun = one.assign(unique_id="new", size=np.nan)
+    alone = model.fitted.predict(begun, missing="mask")["loopwise"]
+    np.testing.assert_allclose(found.median[1].ravel(), alone, rtol=1e-5)
+
+
+def test_streams_of_series_take_one_name_or_several(model):
+    assert model.stream("x").update(3.0).median.shape == (1, 6, 1)
+    assert model.stream(np.array(["a", "x"])).lengths.tolist() == [72, 0]
+    with pytest.raises(DataError, match="ids: 2 of them, 1 different"):
+        model.stream(["a", "a"])
+    numbered = forecaster(max_steps=1).fit(table(names=[7, 8]))
+    assert numbered.stream("7").ids == (7,)
+    assert numbered.stream(np.int64(7)).lengths.tolist() == [72]
 
 
 def test_a_stream_is_told_covariates():

@@ -33,7 +33,18 @@ VARIANTS = {
     "members": {"members": 2},
     "calendar": {"calendar": True},
     "patch scale": {"origins": 2},
-}
+    "dilated, residual, normed": {
+        "num_layers": 3, "dilations": (1, 2, 4), "patch": 4,
+        "residual": True, "layer_norm": True, "peephole": True,
+    },
+    "dilated, residual, projected": {
+        "num_layers": 3, "dilations": (2, 1, 3), "patch": 4, "residual": True, "proj_size": 4,
+    },
+    "dilated, residual gru": {
+        "num_layers": 2, "dilations": (1, 3), "patch": 4,
+        "cell": "gru", "residual": True, "layer_norm": True, "learn_initial_state": True,
+    },
+}  # fmt: skip
 
 
 def gelu(x):
@@ -119,19 +130,51 @@ def test_some_targets_are_those_of_all(name):
 
 
 @pytest.mark.parametrize("factor", [1e-6, 1000.0, 1e9])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"log": False},
+        {"scale": "seasonal"},
+        {"scale": "smoothing"},
+        {"origins": 2},
+        {"calendar": True},
+        {"output": "normal"},
+        {"output": "student-t"},
+        {"output": "mixture"},
+        {"output": "point", "loss": "huber"},
+    ],
+    ids=str,
+)
 def test_a_series_a_thousand_times_as_large_has_forecasts_a_thousand_times_as_large(
-    factor, tmp_path
+    settings, factor, tmp_path
 ):
-    values = waves() - 0.5 * waves().mean(1, keepdims=True) * (np.arange(6) % 2)[:, None]
-    task = task_of(panel_of(values))
+    """Of series that are positive throughout, and of others."""
+    values = waves() - 2 * waves().mean(1, keepdims=True) * (np.arange(6) % 2)[:, None]
+    task = task_of(panel_of(values), **settings)
     found = loaded(task, tmp_path / "b.safetensors")
     one = found.forecast(panel_of(values))
     many = found.forecast(panel_of(values * factor))
-    np.testing.assert_allclose(many.point(), one.point() * factor, rtol=1e-4)
+    np.testing.assert_allclose(many.point(), one.point() * factor, rtol=1e-3)
     levels = [0.05, 0.5, 0.99]
     np.testing.assert_allclose(
-        many.quantiles(levels), one.quantiles(levels) * factor, rtol=1e-4, atol=1e-4 * factor
+        many.quantiles(levels), one.quantiles(levels) * factor, rtol=1e-3, atol=1e-3 * factor
     )
+
+
+@pytest.mark.parametrize("output", ["negative-binomial", "poisson"])
+def test_means_of_counts_are_as_large_as_their_series(output, tmp_path):
+    values = np.round(waves())
+    found = loaded(task_of(panel_of(values), output=output), tmp_path / "b.safetensors")
+    one, many = (found.forecast(panel_of(values * n)).point("mean") for n in (1, 1000))
+    np.testing.assert_allclose(many, one * 1000, rtol=1e-4)
+
+
+def test_without_a_scale_the_size_of_a_series_matters(tmp_path):
+    values = waves() / waves().mean(1, keepdims=True)
+    found = loaded(task_of(panel_of(values), scale="none"), tmp_path / "b.safetensors")
+    one, many = (found.forecast(panel_of(values * n)).point() for n in (1, 1000))
+    assert not np.allclose(many, one * 1000, rtol=0.01)
 
 
 def test_the_order_of_series_does_not_matter(tmp_path):

@@ -1,13 +1,19 @@
 """Forecasting in the loop: what is drawn and held out, learning, resuming, its bundle."""
 
+import copy
+import dataclasses
+import io
+
 import numpy as np
 import pytest
 import torch
 from rich.console import Console
 
 from loopwise.codec.series.baselines import seasonal_naive
-from loopwise.errors import ConfigError, DataError
+from loopwise.errors import ConfigError, DataError, DataWarning
+from loopwise.export.bundle import to_bundle
 from loopwise.runs import Run
+from loopwise.runtime.forecaster import LoadedForecaster
 from loopwise.runtime.load import load
 from loopwise.tasks.forecast.config import ForecastConfig
 from loopwise.tasks.forecast.data import following
@@ -111,15 +117,41 @@ def test_a_resumed_training_repeats_an_uninterrupted_one(tmp_path):
         np.testing.assert_array_equal(tensor, b[name], err_msg=name)
 
 
-def test_members_train_as_each_would_alone_and_are_averaged(tmp_path):
-    fit(config(members=3), tmp_path / "run")
-    found = load(tmp_path / "run")
-    panel = panel_of(waves())
-    together = found.forecast(panel).point()
-    assert found.description.members == 3
-    weights = [found.bundle.tensors[f"members.{n}.head.weight"] for n in range(3)]
-    assert not np.allclose(weights[0], weights[1])
-    assert np.isfinite(together).all()
+@pytest.mark.parametrize("mode", ["norm", "value", "adaptive"])
+def test_members_train_as_each_would_alone_and_are_averaged(mode, tmp_path):
+    """Clipped all the time, on series of which some windows have no whole horizon of targets."""
+    settings = {
+        "dropout": 0.0,
+        "linear": False,
+        "log": False,
+        "clip": 0.02,
+        "clip_mode": mode,
+        "max_steps": 6,
+    }
+    panel = panel_of([*waves(3), *waves(3, 20)])
+    many = config(members=3, **settings)
+    first = ForecastTask(many, panel)
+    begun = [copy.deepcopy(member.state_dict()) for member in first.model.members]
+    launch(many, lambda _: first, tmp_path / "run", console=QUIET)
+    alone = []
+    for n, weights in enumerate(begun):
+        one = config(members=1, **settings)
+        task = ForecastTask(one, panel)
+        task.model.members[0].load_state_dict(weights)
+        task.batches._draw = lambda _, chosen, n=n, draw=task.batches._draw: draw(n, chosen)
+        launch(one, lambda _, task=task: task, tmp_path / f"{n}", console=QUIET)
+        together = first.model.members[n].state_dict()
+        for name, tensor in task.model.members[0].state_dict().items():
+            torch.testing.assert_close(together[name], tensor, rtol=1e-4, atol=1e-6)
+            if name == "head.weight":
+                assert not torch.allclose(tensor, weights[name], rtol=1e-2)
+        alone.append(LoadedForecaster(to_bundle("forecaster", task.model, task.codec, {})))
+    merged = LoadedForecaster(to_bundle("forecaster", first.model, first.codec, {}))
+    levels = [0.1, 0.5, 0.9]
+    means = np.mean([each.forecast(panel).quantiles(levels) for each in alone], axis=0)
+    spread = np.ptp([each.forecast(panel).point() for each in alone], axis=0)
+    np.testing.assert_allclose(merged.forecast(panel).quantiles(levels), means, rtol=1e-4)
+    assert (spread > 0).all()
 
 
 def test_the_mean_of_members_is_reported_and_their_sum_is_minimised():
@@ -141,6 +173,20 @@ def test_what_the_last_validation_saw_calibrates(tmp_path):
     assert found.bundle.tensors["calibration"].shape == (len(rows), 6)
     last = [r for r in Run(tmp_path / "run").records() if r["kind"] == "validation"][-1]
     assert set(last) >= {"loss", "mase", "smape", "coverage_80", "coverage_95"}
+
+
+def test_speed_is_told_in_targets(tmp_path):
+    out = io.StringIO()
+    panel, settings = panel_of(waves()), config(log_every=5)
+    launch(settings, lambda world: make_task(settings, world, panel), tmp_path / "run",
+           console=Console(file=out, width=200))  # fmt: skip
+    training = [r for r in Run(tmp_path / "run").records() if r["kind"] == "train"]
+    assert len(training) == 2
+    for record in training:
+        assert record["targets_per_second"] > 0
+        assert "tokens_per_second" not in record
+    assert "targets_per_second" in out.getvalue()
+    assert "tokens" not in out.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -229,15 +275,61 @@ def test_series_that_are_too_short():
     assert np.isfinite(float(task.loss(task.model, task.batches.next(), None).loss.detach()))
 
 
+def mixed_panel():
+    """Two usual series, one shorter than a season, one with every other season unknown, one whose
+    held-out end is, and a point."""
+    whole = waves(5)
+    holed = np.where(np.arange(160) // 8 % 2, np.nan, whole[3])
+    ended = np.where(np.arange(160) >= 148, np.nan, whole[4])
+    return panel_of([whole[0], whole[1], whole[2][:7], holed, ended, np.ones(1)])
+
+
+def test_series_without_a_seasonal_error_have_the_usual_weight():
+    task = ForecastTask(config(weighting="mase"), mixed_panel())
+    weights, errors = task.batches._weight, task.naive_errors(scaled=True)
+    np.testing.assert_array_equal(np.isnan(errors), [False, False, True, True, False, True])
+    known = weights[[0, 1, 4]]
+    assert len(set(known)) == 3
+    np.testing.assert_allclose(weights[[2, 3, 5]], np.median(known))
+    assert weights.mean() == pytest.approx(1)
+    # where there is none at all, all count alike
+    short = panel_of([each[:7] for each in waves(3)])
+    task = ForecastTask(config(weighting="mase"), short)
+    np.testing.assert_array_equal(task.batches._weight, 1)
+
+
 @pytest.mark.parametrize("weighting", ["none", "mase"])
-def test_a_series_without_a_known_error_does_no_harm(weighting, tmp_path):
-    """Of a point, of one that is shorter than a season, and of one that is unknown at its end."""
-    unknown = waves()[0]
-    unknown[-12:] = np.nan
-    panel = panel_of([*waves(), np.ones(1), np.ones(7), unknown])
-    result = fit(config(weighting=weighting, max_steps=2), tmp_path / "run", panel)
+def test_series_of_any_length_are_learned_from_together(weighting, tmp_path):
+    with pytest.warns(DataWarning, match="2 of 6 series have fewer than 14 points") as caught:
+        result = fit(config(weighting=weighting), tmp_path / "run", mixed_panel())
+    assert len(caught) == 1
     assert np.isfinite(result.best)
-    assert np.isfinite(load(tmp_path / "run").forecast(panel).point()).all()
+    assert all(np.isfinite(record["loss"]) for record in Run(tmp_path / "run").records())
+    assert np.isfinite(load(tmp_path / "run").forecast(mixed_panel()).point()).all()
+
+
+def test_channels_of_which_one_is_unknown_share_a_seasonal_error():
+    values = np.stack([waves(2), waves(2, seed=1)], -1)
+    expected = np.abs(values[:, 8:148, 0] - values[:, :140, 0]).mean(1)
+    values[..., 1] = np.where(np.arange(160) // 8 % 2, np.nan, values[..., 1])
+    task = ForecastTask(config(channels="mixed"), panel_of(values))
+    np.testing.assert_allclose(task.naive_errors(), expected)
+
+
+def test_a_series_that_weighs_more_is_fitted_better(tmp_path):
+    """After 0 comes 1 in one series and -1 in the other, and a window is a single point."""
+    panel = panel_of([np.arange(80.0) % 2, -np.arange(80.0) % -2])
+    settings = config(
+        horizon=1, window=1, patch=1, scale="none", decoder="linear", output="point", loss="mse",
+        season_length=(), dropout=0.0, max_steps=100, lr=0.02, schedule="constant", valid=4,
+        validate_every=100,  # what is best on both alike is no matter
+    )  # fmt: skip
+    zero = panel_of([np.zeros(1)])
+    for weights, expected in (([99.0, 1.0], 0.98), ([1.0, 99.0], -0.98), ([1.0, 1.0], 0.0)):
+        weighted = dataclasses.replace(panel, weights=np.array(weights))
+        fit(settings, tmp_path / "run", weighted, overwrite=True)
+        found = float(load(tmp_path / "run").forecast(zero).point().item())
+        assert found == pytest.approx(expected, abs=0.25)
 
 
 def test_the_linear_map_says_as_much_as_serves_best(tmp_path):

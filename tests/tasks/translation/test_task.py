@@ -10,6 +10,7 @@ from rich.console import Console
 from torch.nn import functional
 
 from loopwise.codec.sentences import train_translation_codec
+from loopwise.codec.translation_metrics import translation_score
 from loopwise.errors import DataError
 from loopwise.runs import Run
 from loopwise.runtime.load import load
@@ -93,6 +94,21 @@ def test_validation_is_the_score_of_the_bundle(tmp_path, options):
     nats = -np.concatenate(loaded.log_probs(held.sources, held.targets))
     assert metrics["loss"] == pytest.approx(nats.mean(), abs=1e-5)
     assert metrics["perplexity"] == pytest.approx(np.exp(nats.mean()), rel=1e-4)
+
+
+@pytest.mark.parametrize("options", [{}, {"bidirectional": False, "wait": 2}])
+def test_validation_translates_as_the_bundle_does(tmp_path, options):
+    made = task(config(valid_bleu=10, unit="chars", **options))
+    with torch.no_grad():
+        metrics = made.validate(made.model.eval())
+    made.export(tmp_path / "b.safetensors")
+    loaded, held = load(tmp_path / "b.safetensors"), pairs(20, seed=2)
+    if options:
+        stream = loaded.stream()
+        found = [stream.translate(source) for source in held.sources[:10]]
+    else:
+        found = loaded.translate(held.sources[:10], beam_size=1)
+    assert metrics["bleu"] == translation_score(found, held.targets[:10]).bleu
 
 
 def test_a_small_language_is_learned_with_its_word_order(tmp_path):

@@ -35,6 +35,7 @@ def config(**settings) -> TranslationConfig:
         "heads": 2,
         "batch_tokens": 60,
         "threads": 1,
+        "valid_bleu": 0,
         "dropout_input": 0.0,
         "dropout_output": 0.0,
         "dropout_readout": 0.0,

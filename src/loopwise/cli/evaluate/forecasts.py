@@ -2,8 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -122,7 +121,7 @@ def evaluate_forecasts(
     windows = asked.windows or 1
     file = _one_table(path, files)
     require_picture(asked.plot)
-    table = read(path, model, file, asked.layout, missing)
+    table = read(model, file, asked.layout, missing)
     if asked.standardise is not None:
         if test or asked.per_series or asked.plot:
             raise ConfigError("--standardise goes with neither --test, --per-series nor --plot")
@@ -132,17 +131,17 @@ def evaluate_forecasts(
             point=asked.point or "mean",
         )  # fmt: skip
         return
-    panel, ends, skipped = _origins(path, model, table, test, horizon, windows, step, missing)
+    panel, ends, skipped = _origins(model, table, test, horizon, windows, step, missing)
     steps = _steps(model, panel, ends, horizon, test)
     from loopwise.runtime.forecast_evaluation import evaluate_at
 
     found = evaluate_at(model, panel, ends, steps, point=asked.point or "median")
+    found = replace(found, skipped=skipped)
     notes = [] if test else _notes(path, file, panel, ends, steps)
-    if skipped:
-        names = ", ".join(map(str, skipped[:3])) + (", ..." if len(skipped) > 3 else "")
-        notes.append(f"{len(skipped)} series left out, too short for the windows: {names}")
+    if found.left_out:
+        notes.append(found.left_out)
     if as_json:
-        print(json.dumps(_json(found, notes, skipped), indent=2, ensure_ascii=False))
+        print(json.dumps(_json(found, notes), indent=2, ensure_ascii=False))
     else:
         _print(found, file if test is None else f"{file} on {test}", len(panel), notes)
     if asked.per_series is not None:
@@ -164,7 +163,6 @@ def _one_table(path: Path, files: list[str]) -> str:
 
 
 def _origins(
-    path: Path,
     model: "LoadedForecaster",
     table: Any,
     test: str | None,
@@ -180,7 +178,7 @@ def _origins(
     panel = table.panel
     if test is None:
         return origins(panel, model.require_steps(horizon), windows, step)
-    after = read(path, model, test, table.layout, missing).panel
+    after = read(model, test, table.layout, missing).panel
     whole = joined(panel, after, anew=table.layout == "rows")
     ends = whole.lengths - after.lengths
     steps = model.require_steps(horizon)
@@ -227,13 +225,10 @@ def _notes(
 def _learned(path: Path, panel: "Panel", ends: "NDArray[np.int64]") -> int:
     """How many origins lie before the points that training held out."""
     from loopwise.runs import Run
+    from loopwise.tasks.forecast.config import ForecastConfig
+    from loopwise.tasks.forecast.plan import held_out
     from loopwise.tasks.registry import read_config
 
-    try:
-        from loopwise.tasks.forecast.config import ForecastConfig
-        from loopwise.tasks.forecast.plan import held_out
-    except ModuleNotFoundError:  # training is not installed here
-        return 0
     config = read_config(Run.open(path))
     assert isinstance(config, ForecastConfig)
     held = np.array([held_out(config, int(length)) for length in panel.lengths])
@@ -294,7 +289,7 @@ def _number(measure: str, value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1e5 else f"{value:.4g}"
 
 
-def _json(found: "Evaluation", notes: list[str], skipped: Sequence[str | int]) -> dict[str, Any]:
+def _json(found: "Evaluation", notes: list[str]) -> dict[str, Any]:
     values = {
         name: {m: v if math.isfinite(v) else None for m, v in measures.items()}
         for name, measures in found.overall().items()
@@ -306,7 +301,7 @@ def _json(found: "Evaluation", notes: list[str], skipped: Sequence[str | int]) -
         "season": found.season,
         "measures": values,
         "worse_than": [each.baseline for each in found.verdicts() if each.worse],
-        "skipped": list(skipped),
+        "skipped": list(found.skipped),
         "notes": notes,
     }
 
@@ -316,11 +311,8 @@ def _write(found: "Evaluation", model: "LoadedForecaster", file: Path) -> None:
 
     from loopwise.codec.series.files import write_table
 
-    names, targets = zip(*found.rows, strict=True)
-    columns: dict[str, Any] = {model.codec.columns.id: list(names)}
-    if len(set(targets)) > 1:
-        columns["target"] = list(targets)
-    write_table(pl.DataFrame({**columns, **found.per_series()}, strict=False), file)
+    columns = found.table(model.codec.columns.id, per_series=True)
+    write_table(pl.DataFrame(columns, strict=False), file)
 
 
 def _draw(

@@ -155,7 +155,7 @@ def _word_by_word(
     delays: list[list[int]] = []
     begin = perf_counter()
     for source in pairs.sources:
-        texts.append(" ".join([*stream.push(source), *stream.finish()]))
+        texts.append(stream.translate(source))
         delays.append(stream.delays)
     seconds = perf_counter() - begin
     lengths = [[len(text.split()) for text in side] for side in (pairs.sources, pairs.targets)]

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from loopwise.codec.series.calendar import calendar, calendar_names
 from loopwise.codec.series.columns import Columns
+from loopwise.codec.series.layouts import Layout
+from loopwise.codec.series.mending import Missing
 from loopwise.codec.series.panel import Panel, Schema
 from loopwise.codec.series.stamps import Stamps
 
@@ -62,6 +64,8 @@ class SeriesCodec:
             smoothing; else empty.
         alias: what forecasts are called in tables.
         bounded: whether series that were never below 0 are not forecast below 0.
+        layout: of the table that it was trained on, see `loopwise.codec.series.layouts`.
+        missing: what was done with what was missing there, see `loopwise.codec.series.mending`.
     """
 
     schema: Schema
@@ -76,6 +80,8 @@ class SeriesCodec:
     series: tuple[str, ...] = ()
     alias: str = "loopwise"
     bounded: bool = False
+    layout: Layout = "long"
+    missing: Missing = "error"
 
     @property
     def channels(self) -> int:

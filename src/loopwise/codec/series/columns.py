@@ -160,25 +160,49 @@ def numbers(column: "nw.Series[Any]", place: Callable[[int], str] | None = None)
     Raises:
         DataError: an entry is no number; names it.
     """
+    values, texts = numbers_and_texts(column)
+    if texts is not None:
+        wrong = np.flatnonzero(texts != None)  # noqa: E711
+        k = int(wrong[0])
+        where = place(k) if place else f"column {column.name!r}, row {k + 1}"
+        more = f" ({len(wrong)} such entries)" if len(wrong) > 1 else ""
+        raise DataError(f"{where}: {texts[k]!r} is not a number{more}{why_no_number(texts[k])}")
+    return values
+
+
+def why_no_number(text: str) -> str:
+    """How numbers are written, for messages about an entry that has commas; else nothing."""
+    comma = re.fullmatch(r"\s*[+-]?[\d.,]*,[\d.,]*\s*", text)
+    return "; numbers are written with a point and without thousands marks" if comma else ""
+
+
+def numbers_and_texts(
+    column: "nw.Series[Any]",
+) -> tuple[NDArray[np.float64], NDArray[np.object_] | None]:
+    """As `numbers`, but entries that are no numbers are NaN.
+
+    Returns:
+        the numbers [n]; and these entries as they are written, among None for all others, [n], or
+        None where all is well.
+    """
     import narwhals as nw
 
     if column.dtype.is_numeric() or column.dtype == nw.Boolean:
-        return np.asarray(column.cast(nw.Float64).fill_null(np.nan).to_numpy(), np.float64)
+        values = column.cast(nw.Float64).fill_null(np.nan).to_numpy()
+        return np.asarray(values, np.float64), None
     import polars as pl
 
     texts = as_strings(column)
     cleaned = texts.str.strip_chars()
     parsed = cleaned.cast(pl.Float64, strict=False)
     is_missing = cleaned.is_null() | cleaned.str.to_lowercase().is_in(_MISSING)
-    wrong = (parsed.is_null() & ~is_missing).arg_true()
-    if len(wrong):
-        k = int(wrong[0])
-        where = place(k) if place else f"column {column.name!r}, row {k + 1}"
-        more = f" ({len(wrong)} such entries)" if len(wrong) > 1 else ""
-        comma = re.fullmatch(r"\s*[+-]?[\d.,]*,[\d.,]*\s*", texts[k])
-        hint = "; numbers are written with a point and without thousands marks" if comma else ""
-        raise DataError(f"{where}: {texts[k]!r} is not a number{more}{hint}")
-    return parsed.fill_null(np.nan).to_numpy()
+    wrong = (parsed.is_null() & ~is_missing).to_numpy()
+    values = parsed.fill_null(np.nan).to_numpy()
+    if not wrong.any():
+        return values, None
+    entries = np.full(len(wrong), None, object)
+    entries[wrong] = texts.filter(pl.Series(wrong)).to_list()
+    return values, entries
 
 
 def as_strings(column: "nw.Series[Any]") -> "pl.Series":

@@ -1,13 +1,20 @@
 """Layouts of tables, a row for a point, a column for a series or a row for it, all as points."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from loopwise.codec.series.columns import Columns, as_strings, is_text, numbers, require_columns
+from loopwise.codec.series.columns import (
+    Columns,
+    as_strings,
+    is_text,
+    numbers,
+    numbers_and_texts,
+    require_columns,
+)
 from loopwise.codec.series.stamps import Stamps
 from loopwise.codec.series.times import times
 from loopwise.errors import DataError
@@ -19,6 +26,7 @@ if TYPE_CHECKING:
 Layout = Literal["long", "wide", "rows"]
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
+Texts = NDArray[np.object_]
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,8 @@ class Points:
         numbers: targets, past and future covariates of each point, [n, C + P + F].
         names: of these columns.
         zone: the time zone, or None.
+        texts: entries that are no numbers and NaN in `numbers`, of the same shape, None elsewhere;
+            None where there is none.
     """
 
     ids: tuple[str | int, ...]
@@ -42,6 +52,18 @@ class Points:
     numbers: Floats
     names: tuple[str, ...]
     zone: str | None
+    texts: Texts | None = None
+
+    def take(self, chosen: Integers | NDArray[np.bool_]) -> "Points":
+        """Some of the points, in this order."""
+        return replace(
+            self,
+            codes=self.codes[chosen],
+            stamps=self.stamps[chosen],
+            rows=self.rows[chosen],
+            numbers=self.numbers[chosen],
+            texts=None if self.texts is None else self.texts[chosen],
+        )
 
     def where(self, k: int) -> str:
         """The place of a point, for messages."""
@@ -116,20 +138,31 @@ def _long(frame: "nw.DataFrame[Any]", columns: Columns) -> Points:
     require_columns(frame, (columns.time, *names), columns)
     ids, codes = series_of(frame, columns)
 
-    def place(name: str) -> Callable[[int], str]:
-        return lambda k: f"series {ids[codes[k]]!r}, row {k + 1}, column {name!r}"
+    def place(k: int) -> str:
+        return f"series {ids[codes[k]]!r}, row {k + 1}, column {columns.time!r}"
 
-    stamps, zone = times(frame[columns.time], place(columns.time))
-
+    stamps, zone = times(frame[columns.time], place)
+    values, texts = _read([frame[name] for name in names])
     return Points(
         ids=ids,
         codes=codes,
         stamps=stamps,
         rows=np.arange(1, len(frame) + 1),
-        numbers=np.stack([numbers(frame[name], place(name)) for name in names], axis=1),
+        numbers=np.ascontiguousarray(values.T),
         names=names,
         zone=zone,
+        texts=None if texts is None else texts.T,
     )
+
+
+def _read(columns: Sequence["nw.Series[Any]"]) -> tuple[Floats, Texts | None]:
+    """The numbers of columns, and what is none; see `Points`, but each column is a row here."""
+    found = [numbers_and_texts(column) for column in columns]
+    values = np.stack([values for values, _ in found])
+    if all(texts is None for _, texts in found):
+        return values, None
+    nothing = np.full(values.shape[1], None, object)
+    return values, np.stack([nothing if texts is None else texts for _, texts in found])
 
 
 def _wide(frame: "nw.DataFrame[Any]", columns: Columns) -> Points:
@@ -138,12 +171,8 @@ def _wide(frame: "nw.DataFrame[Any]", columns: Columns) -> Points:
     if not ids:
         raise DataError(f"the table has no column beside {columns.time!r}; each is a series")
     stamps, zone = times(frame[columns.time])
-    values = np.stack([numbers(frame[name], _in_column(name)) for name in ids])
-    return _of_grid(ids, stamps, np.arange(1, len(frame) + 1), values, columns, zone)
-
-
-def _in_column(name: str) -> Callable[[int], str]:
-    return lambda k: f"series {name!r}, row {k + 1}"
+    values, texts = _read([frame[name] for name in ids])
+    return _of_grid(ids, stamps, np.arange(1, len(frame) + 1), values, texts, columns, zone)
 
 
 def _of_grid(
@@ -151,11 +180,14 @@ def _of_grid(
     stamps: Stamps,
     rows: Integers,
     values: Floats,
+    texts: Texts | None,
     columns: Columns,
     zone: str | None,
 ) -> Points:
-    """Points of series that begin and end where they have a value; values [N, T]."""
+    """Points of series that begin and end where they have an entry; values and texts [N, T]."""
     present = ~np.isnan(values)
+    if texts is not None:
+        present |= texts != None  # noqa: E711
     empty = np.flatnonzero(~present.any(axis=1))
     if len(empty):
         raise DataError(f"series {ids[empty[0]]!r} has no value at all")
@@ -172,6 +204,7 @@ def _of_grid(
         numbers=values[codes, steps][:, None],
         names=columns.targets[:1],
         zone=zone,
+        texts=None if texts is None else texts[codes, steps][:, None],
     )
 
 
@@ -190,13 +223,10 @@ def _rows(frame: "nw.DataFrame[Any]", columns: Columns) -> Points:
             f"series {ids[codes[first]]!r} is in row {first + 1} and again in row {second + 1}; "
             f"in this layout a row is a series"
         )
-
-    def place(name: str) -> Callable[[int], str]:
-        return lambda k: f"series {ids[k]!r}, row {k + 1}, column {name!r}"
-
-    values = np.ascontiguousarray(np.stack([numbers(frame[name], place(name)) for name in names]).T)
+    values, texts = _read([frame[name] for name in names])
+    values, texts = np.ascontiguousarray(values.T), None if texts is None else texts.T
     stamps = np.arange(1, len(names) + 1)
-    points = _of_grid(ids, stamps, stamps, values, columns, None)
+    points = _of_grid(ids, stamps, stamps, values, texts, columns, None)
     return replace(points, rows=points.codes + 1)
 
 

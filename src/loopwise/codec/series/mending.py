@@ -1,16 +1,19 @@
-"""What may be wrong with points, told or mended: order, duplicates, gaps, missing values."""
+"""What may be wrong with points, told or mended: order, duplicates, gaps, what is no number."""
 
 import warnings
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from loopwise.codec.series.columns import why_no_number
 from loopwise.codec.series.frequency import Frequency
 from loopwise.codec.series.layouts import Points
 from loopwise.codec.series.panel import Floats, Integers, Panel, offsets_of
 from loopwise.codec.series.stamps import stamp_text
+from loopwise.codec.series.zones import shown_twice
 from loopwise.errors import DataError, DataWarning
 
 Missing = Literal["error", "interpolate", "mask"]
@@ -18,55 +21,104 @@ Missing = Literal["error", "interpolate", "mask"]
 _LARGEST_GROWTH = 100  # a table whose gaps make it longer than that many times has a wrong step
 
 
-def in_order(points: Points) -> Points:
-    """Points by series and within them by stamp; warns where a series was not in order.
+def in_order(points: Points, missing: Missing) -> Points:
+    """Points by series and within them by stamp, each stamp once in a series.
+
+    Args:
+        points: in any order.
+        missing: what to do where a series has a stamp twice: refuse it, or take the last of such
+            rows and warn.
 
     Raises:
-        DataError: a series has a stamp twice.
+        DataError: a series has a stamp twice, and `missing` is ``"error"``.
+
+    Warns:
+        DataWarning: a series was not in order, or had a stamp twice.
     """
     if (np.diff(points.codes) < 0).any():
-        points = _by(points, np.argsort(points.codes, kind="stable"))
-    same = points.codes[1:] == points.codes[:-1]
-    back = np.flatnonzero(same & (points.stamps[1:] < points.stamps[:-1]))
-    if not len(back):
-        _refuse_twice(points)
+        points = points.take(np.argsort(points.codes, kind="stable"))
+    if not (_within(points) & (points.stamps[1:] <= points.stamps[:-1])).any():
         return points
-    k = int(back[0]) + 1
-    told = (
-        f"{points.where(k)}: {stamp_text(points.stamps[k])} comes after "
-        f"{stamp_text(points.stamps[k - 1])}{_more(len(back), 'such rows')}; "
-        f"the rows of each series were sorted by time"
-    )
-    points = _by(points, np.lexsort((points.stamps, points.codes)))
-    _refuse_twice(points)
-    warnings.warn(told, DataWarning, stacklevel=3)
-    return points
-
-
-def _refuse_twice(points: Points) -> None:
-    twice = np.flatnonzero(
-        (points.codes[1:] == points.codes[:-1]) & (points.stamps[1:] == points.stamps[:-1])
-    )
-    if len(twice):
-        k = int(twice[0])
-        hint = "; several series need an id column" if points.ids[0] in points.names else ""
-        if points.zone is None and stamp_text(points.stamps[k]).endswith(":00"):
-            hint += "; where a clock was set back, give times with their offset"
-        raise DataError(
-            f"{points.where(k)}: {stamp_text(points.stamps[k])} comes again in row "
-            f"{points.rows[k + 1]}{_more(len(twice), 'such stamps')}; "
-            f"a series has each stamp once{hint}"
+    order = np.lexsort((points.stamps, points.codes))
+    ordered = points.take(order)
+    twice = _within(ordered) & (ordered.stamps[1:] == ordered.stamps[:-1])
+    for told in _told_twice(ordered, twice, missing):
+        warnings.warn(told, DataWarning, stacklevel=3)
+    given = points.take(np.sort(order[np.append(True, ~twice)]))  # each stamp as it first comes
+    back = np.flatnonzero(_within(given) & (given.stamps[1:] < given.stamps[:-1]))
+    if len(back):
+        k = int(back[0]) + 1
+        warnings.warn(
+            f"{given.where(k)}: {stamp_text(given.stamps[k])} comes after "
+            f"{stamp_text(given.stamps[k - 1])}{_more(len(back), 'such rows')}; "
+            f"the rows of each series were sorted by time",
+            DataWarning,
+            stacklevel=3,
         )
+    return ordered.take(np.append(~twice, True))
 
 
-def _by(points: Points, order: Integers) -> Points:
-    return replace(
-        points,
-        codes=points.codes[order],
-        stamps=points.stamps[order],
-        rows=points.rows[order],
-        numbers=points.numbers[order],
+def _within(points: Points) -> NDArray[np.bool_]:
+    """Whether a point and the next one are of one series, [n - 1]."""
+    return points.codes[1:] == points.codes[:-1]
+
+
+def _told_twice(points: Points, twice: NDArray[np.bool_], missing: Missing) -> Iterator[str]:
+    """What to say of points, in order, whose stamp the next one has too."""
+    same = (points.numbers[1:] == points.numbers[:-1]) | (
+        np.isnan(points.numbers[1:]) & np.isnan(points.numbers[:-1])
     )
+    alike = same.all(axis=1)
+    if missing == "error":
+        kinds = [(twice, "a series has each stamp once")]
+    else:
+        kinds = [
+            (twice & alike, "of rows that are alike one was kept"),
+            (twice & ~alike, "of rows with other values the last was kept"),
+        ]
+    for which, done in kinds:
+        if not which.any():
+            continue
+        k = int(np.argmax(which))
+        told = (
+            f"{points.where(k)}: {stamp_text(points.stamps[k])} comes again in row "
+            f"{points.rows[k + 1]}{_more(int(which.sum()), 'such stamps')}; "
+            f"{done}{_why_twice(points, k)}"
+        )
+        if missing == "error":
+            raise DataError(told)
+        yield told
+
+
+def _why_twice(points: Points, k: int) -> str:
+    """What may have made a stamp come twice."""
+    hint = "; several series need an id column" if points.ids[0] in points.names else ""
+    stamp = points.stamps[k]
+    if points.zone is None and ":" in stamp_text(stamp) and shown_twice(stamp):
+        hint += "; where a clock was set back, give times with their offset"
+    return hint
+
+
+def without_texts(points: Points, missing: Missing) -> None:
+    """Tell of entries that are no numbers, which count as missing.
+
+    Raises:
+        DataError: there are some, and `missing` is ``"error"``.
+    """
+    if points.texts is None:
+        return
+    places, columns = np.nonzero(points.texts != None)  # noqa: E711
+    if not len(places):
+        return
+    k, column = int(places[0]), int(columns[0])
+    told = (
+        f"{points.where(k)} ({stamp_text(points.stamps[k])}): {points.names[column]!r} is "
+        f"{points.texts[k, column]!r}, which is not a number{_more(len(places), 'such entries')}"
+        f"{why_no_number(points.texts[k, column])}"
+    )
+    if missing == "error":
+        raise DataError(f"{told}; correct it, or choose missing=interpolate or missing=mask")
+    warnings.warn(f"{told}; {_DONE[missing]}", DataWarning, stacklevel=3)
 
 
 def without_gaps(
@@ -121,11 +173,10 @@ _DONE = {"interpolate": "interpolated", "mask": "taken as unknown"}
 
 def without_missing(
     numbers: Floats,
-    names: tuple[str, ...],
+    points: Points,
     offsets: Integers,
     rows: Integers,
     missing: Missing,
-    ids: tuple[str | int, ...],
     step: Frequency,
     first: NDArray[np.generic],
 ) -> Floats:
@@ -133,11 +184,10 @@ def without_missing(
 
     Args:
         numbers: [total, columns].
-        names: of the columns.
+        points: that they are made of, in order.
         offsets: where each series begins, and the end, [N + 1].
         rows: the row of each point, or 0 for one that fills a gap, [total].
         missing: what to do with missing and infinite values.
-        ids: names of the series.
         step: the step of the series.
         first: the stamp of each series' first point, [N].
 
@@ -148,7 +198,10 @@ def without_missing(
     broken = ~np.isfinite(numbers)
     if not broken.any():
         return numbers
+    ids, names = points.ids, points.names
     real = broken & (rows > 0)[:, None]
+    if points.texts is not None:  # which have been told
+        real[rows > 0] &= points.texts == None  # noqa: E711
     if real.any():
         k, column = (int(place[0]) for place in np.nonzero(real))
         i = int(np.searchsorted(offsets, k, side="right")) - 1

@@ -179,6 +179,12 @@ class Panel:
         return np.diff(self.offsets)
 
     @property
+    def longest(self) -> str:
+        """The longest series and its points, in the words of a message."""
+        i = int(self.lengths.argmax())
+        return f"the longest series, {self.ids[i]!r}, has {self.lengths[i]} points"
+
+    @property
     def schema(self) -> Schema:
         """What another panel must have for the same model."""
         return Schema(
@@ -263,6 +269,21 @@ class Panel:
             future=joined(self.future, future.reshape(len(after), self.future.shape[1])),
         )
 
+    def beside(self, other: "Panel") -> "Panel":
+        """These series and then those of a panel of the same schema; without weights."""
+
+        def joined(name: str) -> Any:
+            return np.concatenate([getattr(self, name), getattr(other, name)])
+
+        arrays = ("values", "first", "past", "future", "static", "categories")
+        return dataclasses.replace(
+            self,
+            ids=self.ids + other.ids,
+            offsets=offsets_of(np.concatenate([self.lengths, other.lengths])),
+            weights=None,
+            **{name: joined(name) for name in arrays},
+        )
+
     def _cut(self, chosen: Integers, skipped: Integers, lengths: Integers) -> "Panel":
         """Some series, each without some points at its beginning, and of a length."""
         offsets = offsets_of(lengths)
@@ -311,6 +332,12 @@ class Panel:
 def offsets_of(lengths: ArrayLike) -> Integers:
     """Where each of many parts begins, and the end, [N + 1], from their lengths [N]."""
     return np.concatenate([[0], np.cumsum(np.asarray(lengths, np.int64))]).astype(np.int64)
+
+
+def listed(ids: Sequence[str | int], most: int = 5) -> str:
+    """The names of series in a message, the first few of many."""
+    shown = [repr(name) for name in ids[:most]]
+    return ", ".join(shown) + (", ..." if len(ids) > most else "")
 
 
 def _list(value: Any) -> str:

@@ -67,7 +67,13 @@ class Spaces(NamedTuple):
 
     def of(self, which: Integers | slice) -> "Spaces":
         """Those of some rows."""
-        return Spaces(*(part[which] for part in self))
+        return Spaces(
+            self.log[which],
+            self.spread[which],
+            self.size[which],
+            self.mean[which],
+            self.bounded[which],
+        )
 
 
 def spaces_of_series(panel: Panel, codec: SeriesCodec, lengths: Integers) -> Spaces:

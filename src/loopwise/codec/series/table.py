@@ -11,7 +11,13 @@ from loopwise.codec.series.columns import Columns, numbers, open_frame, require_
 from loopwise.codec.series.frequency import Frequency
 from loopwise.codec.series.grid import on_grid
 from loopwise.codec.series.layouts import Layout, Points, read_points, series_of
-from loopwise.codec.series.mending import Missing, in_order, without_gaps, without_missing
+from loopwise.codec.series.mending import (
+    Missing,
+    in_order,
+    without_gaps,
+    without_missing,
+    without_texts,
+)
 from loopwise.codec.series.panel import Floats, Integers, Panel, Schema, offsets_of
 from loopwise.codec.series.stamps import Stamps, stamp_text
 from loopwise.codec.series.statics import read_statics
@@ -48,9 +54,10 @@ def panel_from_table(
         columns: which column means what; without, ``unique_id``, ``ds`` and ``y``.
         frequency: the step between stamps, as `Frequency.parse` takes it; without, the most common
             one in the table.
-        missing: what to do with gaps between stamps and with missing and infinite values:
-            ``"error"``; ``"interpolate"``, on straight lines; or ``"mask"``, which leaves them NaN.
-            The last two warn.
+        missing: what to do with gaps between stamps, with missing and infinite values and with
+            entries that are no numbers: ``"error"``; ``"interpolate"``, on straight lines; or
+            ``"mask"``, which leaves them NaN. The last two warn, and of rows with the same stamp
+            they take the last.
         layout: ``"long"``, a row for each point; ``"wide"``, a time column and a column for each
             series; ``"rows"``, a row for each series, its id and then its values, numbered from 1
             and ended by empty cells. The last two have no covariates, and a series begins and ends
@@ -90,12 +97,13 @@ def panel_from_table(
     if ids is not None:
         chosen = _places(points.ids, ids)
         points, statics = _only(points, chosen), _only_statics(statics, chosen)
-    points = in_order(points)
+    without_texts(points, missing)
+    points = in_order(points, missing)
     wanted = like.frequency if like and frequency is None else frequency
     points, step = on_grid(points, wanted, missing, known=wanted is not frequency)
     first = points.stamps[_starts(points)]
     values, offsets, rows = without_gaps(points, step, missing)
-    values = without_missing(values, points.names, offsets, rows, missing, points.ids, step, first)
+    values = without_missing(values, points, offsets, rows, missing, step, first)
     targets, past = len(columns.targets), len(columns.targets) + len(columns.past)
     panel = Panel(
         ids=points.ids,
@@ -152,14 +160,8 @@ def _only(points: Points, chosen: Integers) -> Points:
     code[chosen] = np.arange(len(chosen))
     codes = code[points.codes]
     kept = codes >= 0
-    return replace(
-        points,
-        ids=tuple(points.ids[i] for i in chosen),
-        codes=codes[kept],
-        stamps=points.stamps[kept],
-        rows=points.rows[kept],
-        numbers=points.numbers[kept],
-    )
+    ids = tuple(points.ids[i] for i in chosen)
+    return replace(points, ids=ids, codes=codes).take(kept)
 
 
 def _only_statics(statics: dict[str, Any], chosen: Integers) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
-from zoneinfo import ZoneInfo
+from typing import Any
+from zoneinfo import ZoneInfo, available_timezones
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,6 +68,17 @@ def to_utc(local: Stamps, zone: str) -> Stamps:
     return np.where(
         _ahead(first, rules) == early, first, np.where(_ahead(second, rules) == late, second, first)
     )
+
+
+def shown_twice(local: Any) -> bool:
+    """Whether somewhere a clock was set back so that it showed this time, datetime64, twice."""
+    shown = local.astype("datetime64[us]").item()
+    zones = map(ZoneInfo, available_timezones())
+    return any(_since(zone, shown, fold=0) > _since(zone, shown, fold=1) for zone in zones)
+
+
+def _since(zone: ZoneInfo, shown: datetime, *, fold: int) -> timedelta:
+    return shown.replace(fold=fold, tzinfo=zone).utcoffset() or timedelta()
 
 
 def _ahead(moments: Stamps, zone: tzinfo) -> NDArray[np.int64]:

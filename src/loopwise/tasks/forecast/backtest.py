@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from loopwise.codec.series.output import TableKind
-from loopwise.codec.series.panel import Panel
+from loopwise.codec.series.panel import Panel, listed
 from loopwise.codec.series.table import panel_from_table
 from loopwise.errors import DataError, DataWarning
 from loopwise.runtime.forecast_evaluation import Evaluation
@@ -63,16 +63,15 @@ def long_enough(panel: Panel, ends: Integers) -> Integers:
     chosen = np.flatnonzero(ends[:, 0] >= 2)
     left = len(panel) - len(chosen)
     if not len(chosen):
-        longest = int(panel.lengths.max(initial=0))
+        needed = 2 + int((panel.lengths - ends[:, 0]).max())
         raise DataError(
-            f"the longest series has {longest} points; these windows need at least "
-            f"{2 + longest - int(ends[:, 0].max(initial=0))}: take fewer windows or steps"
+            f"{panel.longest}; these windows need at least {needed}: take fewer windows or steps"
         )
     if left:
-        short = np.setdiff1d(np.arange(len(panel)), chosen)
+        short = [panel.ids[i] for i in np.setdiff1d(np.arange(len(panel)), chosen)]
         warnings.warn(
-            f"{left} of {len(panel)} series are left out, too short for the first window; the "
-            f"first of them is {panel.ids[int(short[0])]!r}",
+            f"{left} of {len(panel)} series are left out, too short for the first window: "
+            f"{listed(short)}",
             DataWarning,
             stacklevel=3,
         )
@@ -101,23 +100,9 @@ def measures_table(kind: TableKind, found: Evaluation, *, per_series: bool) -> A
     Args:
         kind: of the table of the series.
         found: what was measured.
-        per_series: a row for each series and target; else one for the model and each baseline.
+        per_series: as in `Evaluation.table`.
     """
-    if per_series:
-        ids, targets = zip(*found.rows, strict=True)
-        columns: dict[str, Any] = {kind.id or "unique_id": list(ids)}
-        if len(set(targets)) > 1:
-            columns["target"] = list(targets)
-        columns |= found.per_series()
-        return _frame(kind, columns)
-    rows = found.overall()
-    columns = {"model": list(rows)}
-    for name in next(iter(rows.values())):
-        columns[name] = np.array([measures[name] for measures in rows.values()])
-    return _frame(kind, columns)
-
-
-def _frame(kind: TableKind, columns: dict[str, Any]) -> Any:
+    columns = found.table(kind.id or "unique_id", per_series=per_series)
     if kind.library == "pandas":
         import pandas as pd
 

@@ -34,7 +34,9 @@ class DataConfig(Section):
     future: tuple[str, ...] = Field(default=(), description="covariates known ahead")
     weight: str = Field(default="", description="column of a series' weight in training")
     missing: Literal["error", "interpolate", "mask"] = Field(
-        default="error", description="gaps and missing values: error, interpolate or mask"
+        default="error",
+        description="gaps, missing values, text among numbers, stamps that come twice: error, "
+        "interpolate or mask",
     )
     calendar: bool = Field(default=False, description="tell the model hour, weekday, month, ...")
     holidays: str = Field(default="", description="tell it the holidays of a country, as DE")

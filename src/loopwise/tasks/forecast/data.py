@@ -43,7 +43,8 @@ class WindowStream:
 
     Args:
         prepared: the panel.
-        until: points of each row that may be targets, [R]; those after are held out.
+        until: points of each row that may be targets, [R], of one row at least 2; those after are
+            held out.
         weight: of each row, [R].
         description: of the network.
         length: points of a window, whole patches.
@@ -55,9 +56,6 @@ class WindowStream:
         seed: equal in all processes.
         rank: index of this process.
         world: number of processes.
-
-    Raises:
-        DataError: no row has a target.
     """
 
     def __init__(
@@ -81,11 +79,6 @@ class WindowStream:
         self._description, self._length, self._origins = description, length, origins
         # at least one point before the last origin, and one target after it
         self._rows = np.flatnonzero(until >= 2)
-        if not len(self._rows):
-            raise DataError(
-                f"the longest series has {int(until.max(initial=0))} points to learn from; at "
-                "least 2 are needed beside those that are held out"
-            )
         places = int(np.maximum(until[self._rows] - 1, 1).sum())
         self.batches = _batches(epoch_windows, places, batch_size * world, epochs)
         self._batch_size, self._seed, self._rank, self._world = batch_size, seed, rank, world

@@ -4,6 +4,7 @@ import dataclasses
 import math
 import os
 import tempfile
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -18,6 +19,7 @@ from loopwise.codec.series.panel import Panel
 from loopwise.errors import (
     ConfigError,
     DataError,
+    DataWarning,
     RunError,
     TrainingError,
     missing_extra,
@@ -25,7 +27,7 @@ from loopwise.errors import (
 from loopwise.runtime.bundle import Bundle, read_bundle, write_bundle
 from loopwise.runtime.forecast_evaluation import evaluate, rolling_origins
 from loopwise.runtime.forecast_paths import sample_paths
-from loopwise.runtime.forecast_stream import ForecastStream
+from loopwise.runtime.forecast_stream import ForecastStream, ids_of, panel_of
 from loopwise.runtime.forecast_windows import places_from, windows_table
 from loopwise.runtime.forecaster import LoadedForecaster, Table
 from loopwise.runtime.forecasts import asked_for, percentages
@@ -349,20 +351,25 @@ class Forecaster:
             windows: forecasts of each series.
             step: points from one to the next; None for `h`.
             point: ``"median"`` or ``"mean"``, what errors are of.
-            per_series: a row for each series instead of one for each model.
+            per_series: measures of each series and target instead of their means.
 
         Returns:
-            A table. By default a row for the model and each baseline (seasonal naive, naive,
-            drift, Naive2) and a column for each measure, the mean over series; with `per_series` a
-            row for each series and target, the model's measures, and MAE and MASE of the baselines.
+            A table: a row for the model and each baseline (seasonal naive, naive, drift, Naive2),
+            with `per_series` of each series and target, named in ``model``; and a column for each
+            measure.
 
         Raises:
             RunError, ConfigError, DataError: as `predict`; or all series are too short.
+
+        Warns:
+            DataWarning: series are left out, too short for the windows.
         """
         known = self._series(df)
         found = evaluate(
             self.fitted, known.raw, h=h, windows=windows, step=step, point=point,
         )  # fmt: skip
+        if found.left_out:
+            warnings.warn(found.left_out, DataWarning, stacklevel=2)
         return measures_table(known.kind, found, per_series=per_series)
 
     def plot(
@@ -372,7 +379,7 @@ class Forecaster:
         future: Any = None,
         *,
         level: Sequence[float] | float = (80, 95),
-        series: Sequence[str | int] = (),
+        series: str | int | Sequence[str | int] = (),
         history: int | None = None,
         n_paths: int = 0,
     ) -> "Figure":
@@ -383,7 +390,7 @@ class Forecaster:
             df: the same.
             future: the same.
             level: the same.
-            series: which to draw, by id; none for the first twelve.
+            series: which to draw, by id, one or several; none for the first twelve.
             history: points before the forecast; None for four horizons, at least 40.
             n_paths: sample paths besides.
 
@@ -399,8 +406,8 @@ class Forecaster:
         except ModuleNotFoundError as error:
             raise missing_extra(error, "Forecaster.plot") from error
         model, panel = self.fitted, self._table(df).panel
-        if series:
-            panel = panel.select([_place_of(panel, name) for name in series])
+        if names := ids_of(series):
+            panel = panel.select([_place_of(panel, name) for name in names])
         shown = panel.select(np.arange(min(len(panel), SHOWN)))
         ahead = model.ahead(shown, h, future)
         forecasts = model.forecast(shown, h, ahead)
@@ -432,10 +439,11 @@ class Forecaster:
         """Series that grow a point at a time, with a forecast and an anomaly score after each.
 
         Args:
-            series: a table of the series so far, or the ids of series without points; None for
-                the series that it was fitted to.
+            series: the id of a series or several, as ``"a"`` or ``["a", "b"]``: those that it was
+                fitted to go on where they end, others begin without points. Or a table of the
+                series so far; None for all that it was fitted to.
             h: as in `LoadedForecaster.stream`.
-            first: the same.
+            first: the same, of the series without points.
             adaptive: the same.
             rate: the same.
 
@@ -444,18 +452,12 @@ class Forecaster:
             ConfigError: as `LoadedForecaster.stream`.
             DataError: the same.
         """
-        data, model = self.config.data, self.fitted
-        if series is None:
-            return ForecastStream(model, self._table(None).panel, h, adaptive=adaptive, rate=rate)
-        return model.stream(
-            series,
-            h=h,
-            first=first,
-            adaptive=adaptive,
-            rate=rate,
-            layout=data.layout,
-            missing=data.missing,
-        )
+        model, ids = self.fitted, ids_of(series)
+        if ids is None:
+            panel = self._table(series).panel
+        else:
+            panel = panel_of(model.codec, ids, first, self._known and self._known.panel)
+        return ForecastStream(model, panel, h, adaptive=adaptive, rate=rate)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the bundle, to be read by `Forecaster.load` or `loopwise.load`.
@@ -577,6 +579,7 @@ class Forecaster:
 
 
 def _place_of(panel: Panel, name: str | int) -> int:
-    if name not in panel.ids:
+    known = [str(each) for each in panel.ids]
+    if str(name) not in known:
         raise DataError(f"there is no series {name!r} among these {len(panel)}")
-    return panel.ids.index(name)
+    return known.index(str(name))

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from loopwise.codec.series.windows import Windows
+from loopwise.nn.ensemble import Ensemble
 from loopwise.runtime.description import ForecasterDescription
 from loopwise.runtime.forecast_network import Raw, Read, forward
 from loopwise.runtime.lags import Index
@@ -100,9 +101,7 @@ class ForecastNetwork(nn.Module):
     def __init__(self, description: ForecasterDescription, config: ModelConfig):
         super().__init__()
         self.description = description
-        self.members = nn.ModuleList(
-            Member(description, config) for _ in range(description.members)
-        )
+        self.members = Ensemble(Member(description, config) for _ in range(description.members))
 
     @torch.no_grad()
     def set_linear(self, weight: Tensor) -> None:

@@ -1,4 +1,4 @@
-"""What of a network follows from the data: seasons, window, patches, covariates."""
+"""What of a network follows from the data: seasons, window, patches, covariates. No torch here."""
 
 from loopwise.codec.series.codec import SeriesCodec, Space, Standard
 from loopwise.codec.series.columns import Columns
@@ -6,7 +6,7 @@ from loopwise.codec.series.distributions import Output, middle
 from loopwise.codec.series.panel import Panel
 from loopwise.runtime.description import ForecasterDescription, OutputDescription
 from loopwise.tasks.forecast.config import DataConfig, ForecastConfig
-from loopwise.tasks.layers.modules import describe_layers
+from loopwise.tasks.layers.description import describe_layers
 
 LEAST, LONG = 14, 2
 """Points and longest seasons of a window, at least."""
@@ -31,6 +31,8 @@ def make_codec(config: ForecastConfig, panel: Panel) -> SeriesCodec:
         series=tuple(str(name) for name in panel.ids) if smoothed else (),
         alias="loopwise",
         bounded=model.log,
+        layout=data.layout,
+        missing=data.missing,
     )
 
 

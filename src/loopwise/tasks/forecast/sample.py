@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 
 from loopwise.codec.series.files import read_table
-from loopwise.codec.series.layouts import Layout
-from loopwise.codec.series.mending import Missing
 from loopwise.codec.series.metrics import mae, mase_scale, overall
 from loopwise.errors import DataError
 from loopwise.export.precision import Measurement
@@ -26,14 +24,10 @@ class SeriesSample:
     """The last horizon of each series of a table; see `export.precision.Sample`.
 
     Attributes:
-        file: the table.
-        layout: as in `loopwise.codec.series.table.panel_from_table`.
-        missing: the same.
+        file: the table, of the layout of that of the training.
     """
 
     file: str
-    layout: Layout = "long"
-    missing: Missing = "error"
     metric = "MASE"
     output = "quantile of a forecast, in mean errors of the seasonal naive one"
 
@@ -48,7 +42,7 @@ class SeriesSample:
         Raises:
             DataError: the table cannot be read, or all its series are too short.
         """
-        panel = model.read(self._table, layout=self.layout, missing=self.missing).panel
+        panel = model.read(self._table).panel
         panel, ends, _ = origins(panel.select(np.arange(len(panel))[:SERIES]), model.horizon)
         points, quantiles = forecasts_at(model, panel, ends, model.horizon, "median", _LEVELS)
         actual, before = values_after(panel, ends[:, 0], model.horizon), panel.head(ends[:, 0])
@@ -72,7 +66,7 @@ def sample_of_table(data: DataConfig) -> SeriesSample:
         DataError: the table was no file.
     """
     data.require_files()
-    return SeriesSample(data.train, data.layout, data.missing)
+    return SeriesSample(data.train)
 
 
 def _mean(errors: list[Floats], file: str) -> float:

@@ -54,6 +54,8 @@ def config_in(path: Path, model: LoadedForecaster) -> ForecastConfig:
         past=tuple(columns.past),
         future=tuple(columns.future),
         weight=columns.weight or "",
+        layout=model.codec.layout,
+        missing=model.codec.missing,
     )
 
 

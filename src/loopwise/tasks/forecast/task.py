@@ -13,6 +13,7 @@ from loopwise.codec.series.panel import Panel
 from loopwise.codec.series.windows import prepare
 from loopwise.diagnose.dependence import known
 from loopwise.diagnose.report import Dependence
+from loopwise.errors import DataError
 from loopwise.export.bundle import to_bundle
 from loopwise.nn.state import State
 from loopwise.runtime.bundle import write_bundle
@@ -45,6 +46,7 @@ class ForecastTask:
     """
 
     monitor = "loss"
+    unit = "targets"
 
     def __init__(self, config: ForecastConfig, panel: Panel, world: World | None = None):
         world = world or World.current()
@@ -54,6 +56,8 @@ class ForecastTask:
         held = np.array([held_out(config, int(length)) for length in panel.lengths])
         # a series too short to hold anything out is learned from as a whole
         self.until = np.where(panel.lengths - held >= 2, panel.lengths - held, panel.lengths)
+        if self.until.max() < 2:
+            raise DataError(f"{panel.longest}; at least 2 are needed to learn from")
         self.prepared = prepare(panel, self.codec, 0, until=self.until)
         each = self.codec.rows_per_series
         self.batches = WindowStream(
@@ -115,9 +119,12 @@ class ForecastTask:
         return known(self.description.window // self.description.patch)
 
     def loss(self, model: nn.Module, batch: ForecastBatch, state: State | None) -> StepLoss:
-        """Mean loss of the targets that are known, in units of their window's scale."""
+        """Mean over members of each one's mean loss of the targets that are known.
+
+        In units of their window's scale.
+        """
         raws: list[Raw] = model(batch.windows, self.config.train.origins, batch.chosen)
-        total = torch.zeros(())
+        means: list[Tensor] = []
         count = 0
         for raw, targets, scale, weight in zip(
             raws, batch.targets, batch.scale, batch.weight, strict=True
@@ -125,9 +132,9 @@ class ForecastTask:
             there = torch.isfinite(targets)
             losses = self.losses(raw, torch.where(there, targets, 0.0), scale)
             whole = torch.where(there, losses, 0.0) * weight[:, None, None, None]
-            total = total + whole.sum()
+            means.append(whole.sum() / there.sum().clamp_min(1))
             count += int(there.sum())
-        mean, members = total / max(count, 1), len(raws)
+        mean, members = torch.stack(means).mean(), len(raws)
         # the sum of the members' means is what is minimised: so several train as each would alone
         others = mean * (members - 1) if members > 1 else None
         return StepLoss(mean, max(count // members, 1), penalty=others)
@@ -171,14 +178,16 @@ class ForecastTask:
         weights = np.ones(len(self.panel)) if weights is None else weights
         rows = np.repeat(weights, each)
         if self.config.train.weighting == "mase":
-            errors = np.nan_to_num(
-                self.naive_errors(scaled=True), nan=1.0
-            )  # as a spread, if unknown
-            rows = rows / np.maximum(errors, LEAST_ERROR)
+            shares = 1 / np.maximum(self.naive_errors(scaled=True), LEAST_ERROR)
+            known = np.isfinite(shares)
+            usual = np.median(shares[known]) if known.any() else 1.0
+            rows = rows * np.where(known, shares, usual)
         return rows / rows.mean()
 
     def naive_errors(self, *, scaled: bool = False) -> NDArray[np.float64]:
         """Of each row, over what is not held out, the seasonal naive forecast's mean error, [R].
+
+        NaN where no two values a season apart are known.
 
         Args:
             scaled: of the logarithms where they are forecast, and in units of the row's spread.

@@ -1,16 +1,17 @@
 """From a table of series to a task."""
 
 import os
+import warnings
 from typing import Any
 
 import numpy as np
 import torch
 
 from loopwise.codec.series.codec import SeriesCodec
-from loopwise.codec.series.panel import Panel
+from loopwise.codec.series.panel import Panel, listed
 from loopwise.codec.series.stamps import stamp_text
 from loopwise.codec.series.table import panel_from_table
-from loopwise.errors import ConfigError, DataError
+from loopwise.errors import ConfigError, DataError, DataWarning
 from loopwise.runtime.bundle import Bundle
 from loopwise.tasks.forecast.config import DataConfig, ForecastConfig
 from loopwise.tasks.forecast.plan import columns_of
@@ -73,15 +74,31 @@ def _require_counts(config: ForecastConfig, panel: Panel) -> None:
 def _require_held_out(task: ForecastTask) -> None:
     if len(held_out_places(task)[0]):
         return
-    longest, valid = int(task.panel.lengths.max(initial=0)), task.config.data.valid
+    valid = task.config.data.valid
     if valid and valid < task.horizon:
         raise DataError(
             f"data.valid={valid} points are held out, and the horizon is {task.horizon}: there is "
             f"nothing to validate on; hold out {task.horizon} or more, or 0 to choose"
         )
     raise DataError(
-        f"the longest series has {longest} points; with a horizon of {task.horizon} at least "
+        f"{task.panel.longest}; with a horizon of {task.horizon} at least "
         f"{task.horizon + 2} are needed, to hold out one horizon to validate on"
+    )
+
+
+def _tell_unvalidated(task: ForecastTask) -> None:
+    """Warn of series that have no room for a held-out window."""
+    lengths, until = task.panel.lengths, task.until
+    short = np.flatnonzero((until == lengths) | (lengths - until < task.horizon))
+    if not len(short):
+        return
+    needed = 2 + (task.config.data.valid or task.horizon)
+    names = listed([task.panel.ids[i] for i in short])
+    warnings.warn(
+        f"{len(short)} of {len(lengths)} series have fewer than {needed} points, so nothing of "
+        f"them is validated on: {names}",
+        DataWarning,
+        stacklevel=2,
     )
 
 
@@ -154,9 +171,14 @@ def make_task(config: ForecastConfig, world: World, panel: Panel | None = None) 
 
     Raises:
         DataError: the table cannot be read, or there is too little in it.
+
+    Warns:
+        DataWarning: series are too short to be validated on.
     """
     panel = read_panel(config.data) if panel is None else panel
     _require_counts(config, panel)
     task = ForecastTask(config, panel, world)
     _require_held_out(task)
+    if world.rank == 0:
+        _tell_unvalidated(task)
     return task

@@ -10,7 +10,8 @@ from loopwise.nn.cross_entropy import linear_cross_entropy
 from loopwise.nn.regularize import drop_embeddings
 from loopwise.nn.state import State
 from loopwise.runtime.description import LanguageModelDescription
-from loopwise.tasks.layers.modules import RecurrentLayers, describe_layers, draw_uniformly
+from loopwise.tasks.layers.description import describe_layers
+from loopwise.tasks.layers.modules import RecurrentLayers, draw_uniformly
 from loopwise.tasks.lm.config import ModelConfig
 
 

@@ -42,6 +42,7 @@ class LanguageModelling:
     """
 
     monitor = "loss"
+    unit = "tokens"
 
     def __init__(self, config: LMConfig, corpus: Corpus, world: World | None = None):
         world = world or World.current()

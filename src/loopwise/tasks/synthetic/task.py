@@ -14,7 +14,8 @@ from loopwise.export.bundle import to_bundle
 from loopwise.nn.state import State
 from loopwise.runtime.bundle import write_bundle
 from loopwise.runtime.description import SequenceModelDescription
-from loopwise.tasks.layers.modules import describe_layers, penalty, summarise
+from loopwise.tasks.layers.description import describe_layers
+from loopwise.tasks.layers.modules import penalty, summarise
 from loopwise.tasks.layers.sequence_model import Answers, SequenceModel
 from loopwise.tasks.synthetic.config import ModelConfig, SyntheticConfig
 from loopwise.tasks.synthetic.data import SequenceBatch, SequenceStream
@@ -36,6 +37,7 @@ class SyntheticTask:
     """
 
     monitor = "loss"
+    unit = "targets"
 
     def __init__(self, config: SyntheticConfig, world: World | None = None):
         world = world or World.current()

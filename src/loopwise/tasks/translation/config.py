@@ -155,7 +155,7 @@ class ModelConfig(LayersConfig):
         default=0.0, ge=0, lt=1, description="drops whole tokens' embeddings"
     )
     dropout_readout: float = Field(
-        default=0.3, ge=0, lt=1, description="on what the logits are a map of"
+        default=0.4, ge=0, lt=1, description="on what the logits are a map of"
     )
     scheduled_sampling: float = Field(
         default=0.0,
@@ -189,6 +189,11 @@ class TranslationTrainConfig(TrainConfig):
     label_smoothing: float = Field(
         default=0.1, ge=0, lt=1, description="share of the loss that all tokens share"
     )
+    valid_bleu: int = Field(
+        default=200,
+        ge=0,
+        description="validation pairs that are also translated, greedily, for BLEU; 0 = none",
+    )
 
 
 class TranslationConfig(TaskConfig):
@@ -200,14 +205,14 @@ class TranslationConfig(TaskConfig):
     data: DataConfig = DataConfig.load()
     model: ModelConfig = ModelConfig(
         hidden_size=256,
-        dropout_input=0.3,
-        dropout_hidden=0.3,
-        dropout_output=0.3,
+        dropout_input=0.4,
+        dropout_hidden=0.4,
+        dropout_output=0.4,
         init="orthogonal",
         forget_bias=1.0,
     )
     train: TranslationTrainConfig = TranslationTrainConfig(
-        epochs=16,
+        epochs=12,
         batch_size=256,
         lr=3e-3,
         weight_decay=0.01,

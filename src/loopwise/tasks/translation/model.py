@@ -20,10 +20,10 @@ from loopwise.runtime.translation_network import (
     read_out,
     source_embedding,
 )
+from loopwise.tasks.layers.description import describe_layers
 from loopwise.tasks.layers.modules import (
     RecurrentLayers,
     add_tensor,
-    describe_layers,
     draw_uniformly,
 )
 from loopwise.tasks.translation.config import ModelConfig

@@ -9,12 +9,14 @@ from torch import nn
 
 from loopwise.codec.pairs import Pairs
 from loopwise.codec.sentences import TranslationCodec
+from loopwise.codec.translation_metrics import translation_score
 from loopwise.diagnose.dependence import known
 from loopwise.diagnose.report import Dependence
 from loopwise.errors import DataError
 from loopwise.export.bundle import to_bundle
 from loopwise.nn.state import State
-from loopwise.runtime.bundle import write_bundle
+from loopwise.runtime.bundle import Bundle, write_bundle
+from loopwise.runtime.translator import LoadedTranslator
 from loopwise.tasks.layers.modules import penalty
 from loopwise.tasks.translation.config import TranslationConfig
 from loopwise.tasks.translation.data import PairStream, encode, fingerprint, make_batch
@@ -41,6 +43,7 @@ class TranslationTask:
     """
 
     monitor = "loss"
+    unit = "tokens"
 
     def __init__(
         self,
@@ -117,7 +120,7 @@ class TranslationTask:
         return StepLoss(reading.nats / count, count, penalty=extra)
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """Surprisal of the held-out targets: nats per token, and perplexity."""
+        """Surprisal of the held-out targets: nats per token, and perplexity; and BLEU."""
         held, device = self._held, self.model.get_parameter("head.bias").device
         order = sorted(range(len(held)), key=lambda i: len(held.targets[i]))
         nats, count = 0.0, 0
@@ -134,9 +137,25 @@ class TranslationTask:
             count += int((batch.targets >= 0).sum())
         loss = nats / count
         self._metrics = {"loss": loss, "perplexity": math.exp(min(loss, 700.0))}
+        if self.config.train.valid_bleu:
+            self._metrics["bleu"] = self._bleu(self.config.train.valid_bleu)
         return self._metrics
 
     def export(self, path: Path) -> None:
         """Write the bundle of the model as it is now."""
+        write_bundle(path, self._bundle())
+
+    def _bundle(self) -> Bundle:
         info: dict[str, Any] = {"validation": self._metrics}
-        write_bundle(path, to_bundle("translator", self.model, self.codec, info))
+        return to_bundle("translator", self.model, self.codec, info)
+
+    def _bleu(self, number: int) -> float:
+        """Of the first held-out pairs, as the deployed model translates them."""
+        translator = LoadedTranslator(self._bundle())
+        pairs = self.valid.choose(range(min(number, len(self.valid))))
+        if translator.wait:
+            stream = translator.stream()
+            found = [stream.translate(source) for source in pairs.sources]
+        else:
+            found = translator.translate(pairs.sources, beam_size=1)
+        return translation_score(found, pairs.targets).bleu
