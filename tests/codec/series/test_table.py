@@ -172,8 +172,8 @@ def every(step, count=9):
             "D",
             (
                 "series 'y', row 2: 2024-01-01 01:00 comes after 2024-01-01; the step of this "
-                "table is h, that of the model is D: sum or average the rows of each D first, as with "
-                "resample in pandas or group_by_dynamic in polars"
+                "table is h, that of the model is D: sum or average the rows of each D first, as "
+                "with resample in pandas or group_by_dynamic in polars"
             ),
         ),
         (
@@ -190,8 +190,8 @@ def every(step, count=9):
             "D",
             (
                 "series 'y', row 2: 2024-02-01 comes after 2024-01-01; the step of this table is "
-                "MS, that of the model is D: give a row for each D, or choose missing=interpolate or "
-                "missing=mask"
+                "MS, that of the model is D: give a row for each D, or choose missing=interpolate "
+                "or missing=mask"
             ),
         ),
     ],
