@@ -200,7 +200,7 @@ def test_mistakes_in_tables(run, data, tmp_path):
     called = call("forecast", run, broken, "--missing", "interpolate")
     assert called.status == 0
     assert called.err.startswith("warning: ")
-    assert "frequency" in said(table.filter(pl.col("ds").str.ends_with("01")))
+    assert "the step of this table is MS" in said(table.filter(pl.col("ds").str.ends_with("01")))
     assert str(tmp_path / "none.csv") in mistake("forecast", run, tmp_path / "none.csv")
     assert "is a folder; give one file" in mistake("forecast", run, tmp_path)
 

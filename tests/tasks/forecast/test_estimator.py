@@ -145,7 +145,7 @@ def test_the_order_of_series_does_not_matter(model):
 def test_series_that_it_has_not_seen_are_forecast(model):
     unseen = table(40, ["x", "y"], seed=7)
     assert np.isfinite(model.predict(df=unseen, level=LEVELS).iloc[:, 2:]).all(axis=None)
-    with pytest.raises(DataError, match="frequency"):
+    with pytest.raises(DataError, match="the step of this table is D, that of the model is MS"):
         model.predict(df=unseen.assign(ds=pd.date_range("2000", periods=80, freq="D")))
 
 
