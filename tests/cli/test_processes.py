@@ -17,7 +17,7 @@ from loopwise.runtime.load import load
 from loopwise.train.checkpoints import list_checkpoints
 from tasks.synthetic.runs import SMALL
 
-CLOCKS = {"seconds", "tokens_per_second"}
+CLOCKS = {"seconds", "tokens_per_second", "targets_per_second"}
 
 
 def records(path) -> list[dict]:

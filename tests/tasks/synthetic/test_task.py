@@ -24,7 +24,7 @@ SHORT = (
     "train.lr=0.01",
     "train.epochs=8",
 )
-TIMES = {"seconds", "tokens_per_second"}
+TIMES = {"seconds", "targets_per_second"}
 OPTIONS = {
     "plain": [],
     "embedded": ["model.embedding_size=3"],
