@@ -108,3 +108,21 @@ def test_the_mean_within_a_series_is_that_at_the_end_of_its_beginning():
     own = (within.mean[:, 0] * space.spread + space.centre).ravel()
     wanted = [np.log(series[:end]).mean() for series, end in zip(waves(), ends, strict=True)]
     np.testing.assert_allclose(own, wanted, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("points", "windows"), [(10**9, 200), (100, 100), (1, 50)])
+def test_windows_that_are_long_are_fewer(points, windows, monkeypatch):
+    task = ForecastTask(config(), panel_of(waves()))
+    d, drawn, places = task.description, [], task.batches.places
+    monkeypatch.setattr(linear, "AT_ONCE", 50)
+    monkeypatch.setattr(linear, "WINDOWS", 200)
+    monkeypatch.setattr(linear, "POINTS", points * d.window)
+
+    def counted(rng, count, length):
+        drawn.append(count)
+        return places(rng, count, length)
+
+    monkeypatch.setattr(task.batches, "places", counted)
+    weight = fit_linear(task.prepared, task.batches, d, 1.0, 1)
+    assert sum(drawn) == windows
+    assert np.isfinite(weight.numpy()).all()

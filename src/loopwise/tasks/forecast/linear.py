@@ -11,7 +11,10 @@ from loopwise.runtime.forecast_network import FLOOR
 from loopwise.tasks.forecast.data import WindowStream
 
 WINDOWS = 60_000
-"""Windows that it is fitted to."""
+"""Windows that it is fitted to, at most."""
+POINTS = 60_000_000
+"""Points in all of these, at most. Of a million minutes with days, in windows of 2,880, a third of
+all windows takes a third of the time (39 s for 120), and errors on others stay what they are."""
 AT_ONCE = 2_000
 
 
@@ -34,7 +37,7 @@ def fit_linear(
     gram = np.zeros((size, size))
     cross = np.zeros((size, d.horizon))
     total = 0.0
-    for _ in range(WINDOWS // AT_ONCE):
+    for _ in range(max(min(WINDOWS, POINTS // d.window) // AT_ONCE, 1)):
         rows, ends = stream.places(rng, AT_ONCE, d.window)
         windows, space = cut(prepared, rows, ends, d.window, d.horizon, d.patch)
         targets = space.over(1).into(following(prepared, rows, ends, d.horizon))
