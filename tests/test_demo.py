@@ -16,7 +16,8 @@ def run(*command: str) -> str:
 def test_forecasting(tmp_path):
     (tmp_path / ".installed").touch()
     given = (f"VENV={tmp_path}", f"BIN={Path(sys.executable).parent}", f"FORECAST={tmp_path}/demo")
-    commands = run("make", "--dry-run", "demo-forecast", *given)
+    # within `make test` it would say which folder it enters
+    commands = run("make", "--no-print-directory", "--dry-run", "demo-forecast", *given)
     training = "train forecast --config"
     assert commands.count(training) == 1
     few = "train forecast --set train.max_steps=2 --set train.threads=1 --config"
