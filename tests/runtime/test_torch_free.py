@@ -12,6 +12,7 @@ from loopwise.runs import Run
 from loopwise.tasks.forecast.config import ForecastConfig
 from runtime.forecasters import SMALL, forecaster, waves
 from runtime.tiny import loaded
+from runtime.translators import translator
 
 USE = """
 import sys
@@ -65,6 +66,25 @@ for command in (
     except SystemExit as end:
         assert end.code == 0, command
 """
+TRANSLATE = """
+import sys
+import loopwise
+from loopwise.cli import main
+
+folder = sys.argv[1]
+model, forwards = (loopwise.load(f"{folder}/{name}.safetensors") for name in ("t", "w"))
+model.translations(["der hund", ""], n_best=2)
+model.score("der hund", "the dog")
+str(model.align("der hund", "the dog"))
+stream = forwards.stream()
+stream.push("der kleine hund") + stream.finish()
+for command in (["translate", "--input"], ["evaluate"], ["score"]):
+    sys.argv = ["loopwise", command[0], f"{folder}/t.safetensors", *command[1:], f"{folder}/p.tsv"]
+    try:
+        main()
+    except SystemExit as end:
+        assert end.code == 0, command
+"""
 CHECK = """
 heavy = {"torch", "lightning", "lightning_fabric", "tokenizers"} & sys.modules.keys()
 sys.exit(f"imported: {sorted(heavy)}" if heavy else 0)
@@ -102,6 +122,15 @@ def test_a_forecaster_imports_no_torch(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "windows lie in what the model has learned from" in done.stdout
     assert {"o.csv", "p.png", "q.svg", "s.csv"} < {file.name for file in tmp_path.iterdir()}
+
+
+def test_a_translator_imports_no_torch(tmp_path):
+    translator("words").save(tmp_path / "t.safetensors")
+    translator("words", forwards=True).save(tmp_path / "w.safetensors")
+    (tmp_path / "p.tsv").write_text("der hund\tthe dog\n", encoding="utf-8")
+    done = run(tmp_path, TRANSLATE + CHECK)
+    assert done.returncode == 0, done.stderr
+    assert "BLEU" in done.stdout
 
 
 def test_the_check_can_fail(path):
