@@ -36,8 +36,12 @@ def grouped(function: Command) -> Command:
         fields = dataclasses.fields(kind)
         groups[name] = kind, [field.name for field in fields]
         for field in fields:
+            required = field.default is dataclasses.MISSING
             flat[field.name] = inspect.Parameter(
-                field.name, keyword, default=field.default, annotation=own[field.name]
+                field.name,
+                keyword,
+                default=inspect.Parameter.empty if required else field.default,
+                annotation=own[field.name],
             )
 
     @wraps(function)

@@ -5,7 +5,7 @@ import typer
 from loopwise.cli.train import synthetic
 from loopwise.cli.train.forecast import forecast
 from loopwise.cli.train.lm import lm
-from loopwise.cli.train.options import ManyPaths
+from loopwise.cli.train.many import ManyPaths
 from loopwise.cli.train.translation import translation
 
 app = typer.Typer(help="Train a model.", no_args_is_help=True)

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from loopwise.cli.options import ConfigFile, Settings
+from loopwise.cli.grouping import grouped
 from loopwise.cli.tables import names_of
-from loopwise.cli.train.options import FromCheckpoint, Out, Overwrite, Resume, Watch, all_settings
 from loopwise.cli.train.start import Start
 from loopwise.errors import ConfigError
 
@@ -26,8 +25,9 @@ def _columns(option: str, text: str) -> Any:
     return typer.Option(option, metavar="NAME,...", help=text)
 
 
+@grouped
 def forecast(
-    out: Out,
+    *,
     data: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="A table: CSV (also .gz), Parquet, - for stdin."),
@@ -57,12 +57,7 @@ def forecast(
     static: Annotated[Names, _columns("--static", "What a series keeps.")] = None,
     past: Annotated[Names, _columns("--past", "Covariates known up to now.")] = None,
     future: Annotated[Names, _columns("--future", "Covariates known ahead.")] = None,
-    config: ConfigFile = None,
-    settings: Settings = None,
-    resume: Resume = False,
-    from_checkpoint: FromCheckpoint = None,
-    overwrite: Overwrite = False,
-    watch: Watch = None,
+    start: Start,
 ) -> None:
     """Train a forecaster on a table of series.
 
@@ -72,22 +67,20 @@ def forecast(
     """
     from loopwise.tasks.registry import config_class
 
-    start = Start(out, config, resume, from_checkpoint, overwrite)
     named: dict[str, Any] = {
-        "data.frequency": frequency,
-        "data.layout": layout,
-        "data.missing": missing,
-        "data.id": id,
-        "data.time": time,
-        "data.target": names_of(target) or None,
-        "data.static": names_of(static) or None,
-        "data.past": names_of(past) or None,
-        "data.future": names_of(future) or None,
+        "frequency": frequency,
+        "layout": layout,
+        "missing": missing,
+        "id": id,
+        "time": time,
+        "target": names_of(target),
+        "static": names_of(static),
+        "past": names_of(past),
+        "future": names_of(future),
     }
     texts = {key: json.dumps(value, ensure_ascii=False) for key, value in named.items() if value}
     seasons = None if season_length is None else _seasons(season_length)
-    numbers = {"data.horizon": horizon, "data.season_length": seasons, "train.watch": watch}
-    options = all_settings(settings, {**numbers, **texts})
+    options = start.options(horizon=horizon, season_length=seasons, **texts)
 
     def load(file: Path | None) -> "ForecastConfig":
         loaded = cast("type[ForecastConfig]", config_class("forecast")).load(file, options)
@@ -98,11 +91,7 @@ def forecast(
         return [] if given.data.train else ["data.train"]
 
     resolved = start.resolve(load, unsaid)
-    if start.continues and resolved.data.train == "-" and not data:
-        raise ConfigError(
-            f"{out}: this run reads standard input: continue it with the same table once more, "
-            "... | loopwise train forecast --resume --data -"
-        )
+    start.require_input("forecast", "table", gone=resolved.data.train == "-" and not data)
     start.train(resolved)
 
 

@@ -5,10 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from loopwise.cli.options import ConfigFile, Settings
-from loopwise.cli.train.options import FromCheckpoint, Out, Overwrite, Resume, Watch, all_settings
+from loopwise.cli.grouping import grouped
 from loopwise.cli.train.start import Start
-from loopwise.errors import ConfigError
 
 if TYPE_CHECKING:
     from loopwise.tasks.lm.config import LMConfig
@@ -27,16 +25,12 @@ Valid = Annotated[
 ]
 
 
+@grouped
 def lm(
-    out: Out,
+    *,
     data: Data = None,
     valid: Valid = None,
-    config: ConfigFile = None,
-    settings: Settings = None,
-    resume: Resume = False,
-    from_checkpoint: FromCheckpoint = None,
-    overwrite: Overwrite = False,
-    watch: Watch = None,
+    start: Start,
 ) -> None:
     """Train a language model on text.
 
@@ -45,18 +39,13 @@ def lm(
     """
     from loopwise.tasks.lm.config import LMConfig
 
-    start = Start(out, config, resume, from_checkpoint, overwrite)
-    options = all_settings(settings, {"train.watch": watch})
+    options = start.options()
 
     def load(file: Path | None) -> LMConfig:
         return _with_text(LMConfig.load(file, options), data, valid)
 
     resolved = start.resolve(load, _unsaid_text)
-    if start.continues and resolved.data.from_stdin and not data and not valid:
-        raise ConfigError(
-            f"{out}: this run reads standard input: continue it with the same text once more, "
-            "... | loopwise train lm --resume --data -"
-        )
+    start.require_input("lm", "text", gone=resolved.data.from_stdin and not (data or valid))
     start.train(resolved)
 
 

@@ -5,10 +5,11 @@ import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from loopwise.cli.options import ConfigFile, Settings
 from loopwise.errors import ConfigError
 from loopwise.runs import Run
 
@@ -22,21 +23,34 @@ C = TypeVar("C", bound="Section")
 
 @dataclass(frozen=True)
 class Start:
-    """How a training begins: what the commands of all tasks are given.
+    """How a training begins: the options of its command that all tasks have."""
 
-    Attributes:
-        out: the run's directory.
-        file: of options; None for the defaults.
-        resume: continue the run from its latest checkpoint.
-        from_checkpoint: continue it from this one.
-        overwrite: replace it.
-    """
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The run's directory.")]
+    config: ConfigFile = None
+    settings: Settings = None
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False
+    from_checkpoint: Annotated[
+        str | None,
+        typer.Option("--from-checkpoint", metavar="NAME", help="Continue from this checkpoint."),
+    ] = None
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in --out.")] = (
+        False
+    )
+    watch: Annotated[
+        int | None,
+        typer.Option("--watch", metavar="N", help="Look inside every N steps, like train.watch."),
+    ] = None
 
-    out: Path
-    file: Path | None
-    resume: bool
-    from_checkpoint: str | None
-    overwrite: bool
+    def options(self, **named: int | str | None) -> tuple[str, ...]:
+        """All settings, those first that have an option of their own.
+
+        Args:
+            named: the values of these in the table ``data``, by their keys; None if not given.
+        """
+        keyed = {f"data.{key}": value for key, value in named.items()}
+        keyed["train.watch"] = self.watch
+        given = [f"{key}={value}" for key, value in keyed.items() if value is not None]
+        return *given, *(self.settings or ())
 
     @property
     def continues(self) -> bool:
@@ -56,14 +70,26 @@ class Start:
             ConfigError: options that exclude each other, or a file that the run differs from.
         """
         if not self.continues:
-            return load(self.file)
+            return load(self.config)
         if self.overwrite:
             raise ConfigError("--resume and --overwrite exclude each other: give one of them")
         resolved = load(Run.open(self.out).config_path)
-        if self.file is not None:
-            given = load(self.file)
-            _require_same(resolved, given, self.file, unsaid(given))
+        if self.config is not None:
+            given = load(self.config)
+            _require_same(resolved, given, self.config, unsaid(given))
         return resolved
+
+    def require_input(self, task: str, what: str, *, gone: bool) -> None:
+        """Refuse to continue a run that read standard input, where that is not given once more.
+
+        Raises:
+            ConfigError: a continued run whose input is `gone`.
+        """
+        if self.continues and gone:
+            raise ConfigError(
+                f"{self.out}: this run reads standard input: continue it with the same {what} once "
+                f"more, ... | loopwise train {task} --resume --data -"
+            )
 
     def train(self, config: "Config") -> None:
         """Train the task of `config`, and say what comes next.

@@ -4,8 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from loopwise.cli.options import ConfigFile, Settings
-from loopwise.cli.train.options import FromCheckpoint, Out, Overwrite, Resume, Watch, all_settings
+from loopwise.cli.grouping import grouped
 from loopwise.cli.train.start import Start
 
 if TYPE_CHECKING:
@@ -31,20 +30,11 @@ def add_to(app: typer.Typer) -> None:
 
 
 def _add(app: typer.Typer, name: "Name", about: str) -> None:
-    def command(
-        out: Out,
-        length: Length = None,
-        config: ConfigFile = None,
-        settings: Settings = None,
-        resume: Resume = False,
-        from_checkpoint: FromCheckpoint = None,
-        overwrite: Overwrite = False,
-        watch: Watch = None,
-    ) -> None:
+    @grouped
+    def command(*, length: Length = None, start: Start) -> None:
         from loopwise.tasks.registry import config_class
 
-        options = all_settings(settings, {"data.length": length, "train.watch": watch})
-        start = Start(out, config, resume, from_checkpoint, overwrite)
+        options = start.options(length=length)
         start.train(start.resolve(lambda file: config_class(name).load(file, options)))
 
     app.command(name, help=f"{about}\n\n{ABOUT.format(name)}")(command)

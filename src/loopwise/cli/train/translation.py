@@ -5,10 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from loopwise.cli.options import ConfigFile, Settings
-from loopwise.cli.train.options import FromCheckpoint, Out, Overwrite, Resume, Watch, all_settings
+from loopwise.cli.grouping import grouped
 from loopwise.cli.train.start import Start
-from loopwise.errors import ConfigError
 
 if TYPE_CHECKING:
     from loopwise.tasks.translation.config import DataConfig, TranslationConfig
@@ -30,8 +28,9 @@ def _paths(option: str, text: str) -> Any:
     return typer.Option(option, metavar="FILE...", help=text)
 
 
+@grouped
 def translation(
-    out: Out,
+    *,
     data: Annotated[
         Paths, _paths("--data", "Pairs: TSV or JSON lines, also .gz; - for standard input.")
     ] = None,
@@ -42,12 +41,7 @@ def translation(
     ] = None,
     valid_source: Annotated[Paths, _paths("--valid-source", "Instead: sentences.")] = None,
     valid_target: Annotated[Paths, _paths("--valid-target", "And their translations.")] = None,
-    config: ConfigFile = None,
-    settings: Settings = None,
-    resume: Resume = False,
-    from_checkpoint: FromCheckpoint = None,
-    overwrite: Overwrite = False,
-    watch: Watch = None,
+    start: Start,
 ) -> None:
     """Train a translator on pairs of sentences.
 
@@ -56,8 +50,7 @@ def translation(
     """
     from loopwise.tasks.translation.config import TranslationConfig
 
-    start = Start(out, config, resume, from_checkpoint, overwrite)
-    options = all_settings(settings, {"train.watch": watch})
+    options = start.options()
     files = {
         "train": data,
         "source": source,
@@ -73,11 +66,7 @@ def translation(
         return loaded.model_copy(update={"data": _with_files(loaded.data, given)})
 
     resolved = start.resolve(load, _unsaid)
-    if start.continues and resolved.data.from_stdin and not given:
-        raise ConfigError(
-            f"{out}: this run reads standard input: continue it with the same pairs once more, "
-            "... | loopwise train translation --resume --data -"
-        )
+    start.require_input("translation", "pairs", gone=resolved.data.from_stdin and not given)
     start.train(resolved)
 
 

@@ -1,9 +1,7 @@
 """`loopwise.Forecaster`: fit, predict, validate, simulate, plot, save, from Python."""
 
 import dataclasses
-import math
 import os
-import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +19,6 @@ from loopwise.errors import (
     DataError,
     DataWarning,
     RunError,
-    TrainingError,
     missing_extra,
 )
 from loopwise.runtime.bundle import Bundle, read_bundle, write_bundle
@@ -31,6 +28,7 @@ from loopwise.runtime.forecast_stream import ForecastStream, ids_of, panel_of
 from loopwise.runtime.forecast_windows import places_from, windows_table
 from loopwise.runtime.forecaster import LoadedForecaster, Table
 from loopwise.runtime.forecasts import asked_for, percentages
+from loopwise.tasks.fitting import require_model, run_directory
 from loopwise.tasks.forecast.backtest import (
     Known,
     ahead_of,
@@ -124,16 +122,11 @@ class Forecaster:
         Warns:
             DataWarning: the table was mended.
         """
-        for name, given in (("overwrite", overwrite), ("warm_start", warm_start)):
-            if resume and given:
-                raise ConfigError(f"resume and {name} exclude each other: give one of them")
-        if (resume or overwrite) and out is None:
-            name = "resume" if resume else "overwrite"
-            raise ConfigError(f"{name}=True: needs out=, the directory of the run")
-        init = self.fitted.bundle if warm_start else None
-        known = read_known(df, self.config)
-        with tempfile.TemporaryDirectory() as scratch:
-            run = Path(scratch) / "run" if out is None else Path(out)
+        if resume and warm_start:
+            raise ConfigError("resume and warm_start exclude each other: give one of them")
+        with run_directory(out, resume=resume, overwrite=overwrite) as run:
+            init = self.fitted.bundle if warm_start else None
+            known = read_known(df, self.config)
             fitted, result = self._train(
                 known.panel, run, init, verbose=verbose, resume=resume, overwrite=overwrite
             )
@@ -269,8 +262,8 @@ class Forecaster:
             history = self._mended(panel.head(places))
             if model is None or refit:
                 init = model.bundle if model is not None and refit == "warm" else None
-                with tempfile.TemporaryDirectory() as scratch:
-                    model, _ = self._train(history, Path(scratch) / "run", init, verbose=verbose)
+                with run_directory(None) as run:
+                    model, _ = self._train(history, run, init, verbose=verbose)
             forecasts = model.forecast(history, steps, ahead_of(panel, places, steps))
             columns = forecasts.columns(model.codec, level=level, quantiles=quantiles, point=point)
             parts.append(columns)
@@ -568,13 +561,7 @@ class Forecaster:
             overwrite=overwrite,
             console=Console(quiet=not verbose),
         )
-        if result.stopped == "interrupted":
-            raise KeyboardInterrupt
-        if math.isnan(result.best):
-            raise TrainingError(
-                f"{result.stopped} at step {result.steps} before a validation gave a finite "
-                "loss: there is no model to keep"
-            )
+        require_model(result)
         return LoadedForecaster(read_bundle(run)), result
 
 

@@ -1,7 +1,7 @@
 """`loopwise.LanguageModel`: fit, score, generate, save, from Python."""
 
 import os
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import Any, Unpack
 
 from rich.console import Console
 
@@ -9,21 +9,16 @@ from loopwise.codec.base import encode_utf8
 from loopwise.codec.corpus import Source
 from loopwise.codec.search.options import LENGTH, SamplingOptions
 from loopwise.codec.strings import Texts, list_texts
-from loopwise.errors import ConfigError, DataError, RunError, missing_extra
-from loopwise.export.precision import LIMIT, lower
-from loopwise.runtime.bundle import write_bundle
+from loopwise.errors import DataError, missing_extra
 from loopwise.runtime.language_model import LoadedLanguageModel
 from loopwise.runtime.load import load
-from loopwise.tasks.fitting import require_model, run_directory
+from loopwise.tasks.fitting import Estimator, require_model, run_directory
 from loopwise.tasks.lm.config import LMConfig
 from loopwise.tasks.lm.data import held_out, make_corpus
-from loopwise.tasks.lm.sample import TextSample, sample_of
-
-if TYPE_CHECKING:
-    from loopwise.train.loop import FitResult
+from loopwise.tasks.lm.sample import sample_of
 
 
-class LanguageModel:
+class LanguageModel(Estimator[LMConfig, LoadedLanguageModel]):
     """A recurrent language model.
 
     Args:
@@ -40,16 +35,7 @@ class LanguageModel:
     """
 
     def __init__(self, config: LMConfig | None = None, **settings: Any):
-        if config is not None and settings:
-            raise TypeError("give a configuration or single settings, not both")
-        for key in {"train", "valid"} & settings.keys():
-            raise ConfigError(f"LanguageModel: {key}= is no option; give texts to fit")
-        self.config = config or LMConfig.from_settings(
-            "LanguageModel", ("train", "valid"), **settings
-        )
-        self.result: FitResult | None = None
-        self._fitted: LoadedLanguageModel | None = None
-        self._sample: TextSample | None = None
+        super().__init__(LMConfig, config, settings, ("train", "valid"), "texts")
 
     def fit(
         self,
@@ -90,10 +76,10 @@ class LanguageModel:
         except ModuleNotFoundError as error:
             raise missing_extra(error, "LanguageModel.fit") from error
         data = self.config.data
-        sources = _sources(texts, "texts")
-        valid_sources = None if valid is None else _sources(valid, "valid")
-        corpus = make_corpus(sources, valid_sources, data)
         with run_directory(out, resume=resume, overwrite=overwrite) as run:
+            sources = _sources(texts, "texts")
+            valid_sources = None if valid is None else _sources(valid, "valid")
+            corpus = make_corpus(sources, valid_sources, data)
             self.result = train(
                 self.config,
                 run,
@@ -125,39 +111,6 @@ class LanguageModel:
     ) -> str:
         """A continuation of `prompt`, without it; see `LoadedLanguageModel.generate`."""
         return self.fitted.generate(prompt, length, stop=stop, **sampling)
-
-    def save(
-        self, path: str | os.PathLike[str], *, dtype: str = "float32", limit: float = LIMIT
-    ) -> None:
-        """Write the bundle, to be read by `loopwise.load`.
-
-        Args:
-            path: the file.
-            dtype: of the weights: ``"float32"``; ``"bfloat16"``, half as large; or ``"int8"``, a
-                quarter as large.
-            limit: largest relative rise of the perplexity in a lower precision, measured on the
-                beginning of the validation text: 0.01 allows 1 %, ``math.inf`` anything. What was
-                measured is in the bundle's ``info["precision"]``.
-
-        Raises:
-            ConfigError: a precision or a limit that is not allowed, or a perplexity beyond it.
-            BundleError: the file cannot be written.
-        """
-        bundle = self.fitted.bundle
-        if dtype != "float32":
-            bundle = lower(bundle, dtype, self._sample, limit)
-        write_bundle(path, bundle)
-
-    @property
-    def fitted(self) -> LoadedLanguageModel:
-        """The trained model, as `loopwise.load` would give it.
-
-        Raises:
-            RunError: `fit` has not been called.
-        """
-        if self._fitted is None:
-            raise RunError("this LanguageModel is not trained yet: call fit(texts) first")
-        return self._fitted
 
 
 def _sources(texts: Texts, name: str) -> list[Source]:

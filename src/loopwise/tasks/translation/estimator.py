@@ -2,28 +2,23 @@
 
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Unpack, overload
+from typing import Any, Unpack, overload
 
 from rich.console import Console
 
 from loopwise.codec.pairs import PairFilter, Pairs, list_pairs
 from loopwise.codec.search.options import SearchOptions
-from loopwise.errors import ConfigError, RunError, missing_extra
-from loopwise.export.precision import LIMIT, lower
-from loopwise.runtime.bundle import write_bundle
+from loopwise.errors import missing_extra
 from loopwise.runtime.load import load
 from loopwise.runtime.translation_stream import TranslationStream
 from loopwise.runtime.translator import LoadedTranslator, Translation
-from loopwise.tasks.fitting import require_model, run_directory
+from loopwise.tasks.fitting import Estimator, require_model, run_directory
 from loopwise.tasks.translation.config import PATHS, TranslationConfig
 from loopwise.tasks.translation.pairs import hold_out
-from loopwise.tasks.translation.sample import PairSample, sample_of
-
-if TYPE_CHECKING:
-    from loopwise.train.loop import FitResult
+from loopwise.tasks.translation.sample import sample_of
 
 
-class Translator:
+class Translator(Estimator[TranslationConfig, LoadedTranslator]):
     """A translator of sentences.
 
     Args:
@@ -40,14 +35,7 @@ class Translator:
     """
 
     def __init__(self, config: TranslationConfig | None = None, **settings: Any):
-        if config is not None and settings:
-            raise TypeError("give a configuration or single settings, not both")
-        for key in set(PATHS) & settings.keys():
-            raise ConfigError(f"Translator: {key}= is no option; give pairs to fit")
-        self.config = config or TranslationConfig.from_settings("Translator", PATHS, **settings)
-        self.result: FitResult | None = None
-        self._fitted: LoadedTranslator | None = None
-        self._sample: PairSample | None = None
+        super().__init__(TranslationConfig, config, settings, PATHS, "pairs")
 
     def fit(
         self,
@@ -88,11 +76,11 @@ class Translator:
             raise missing_extra(error, "Translator.fit") from error
         data = self.config.data
         wanted = PairFilter(data.invalid, data.max_words, data.max_ratio, data.duplicates)
-        learned = list_pairs(pairs, wanted)
-        held = None if valid is None else list_pairs(valid, wanted, name="valid")
-        if held is None:
-            learned, held = hold_out(learned, data.valid_fraction)
         with run_directory(out, resume=resume, overwrite=overwrite) as run:
+            learned = list_pairs(pairs, wanted)
+            held = None if valid is None else list_pairs(valid, wanted, name="valid")
+            if held is None:
+                learned, held = hold_out(learned, data.valid_fraction)
             self.result = train(
                 self.config,
                 run,
@@ -132,36 +120,3 @@ class Translator:
     def stream(self, wait: int | None = None) -> TranslationStream:
         """Translate word by word; see `LoadedTranslator.stream`."""
         return self.fitted.stream(wait)
-
-    def save(
-        self, path: str | os.PathLike[str], *, dtype: str = "float32", limit: float = LIMIT
-    ) -> None:
-        """Write the bundle, to be read by `loopwise.load`.
-
-        Args:
-            path: the file.
-            dtype: of the weights: ``"float32"``; ``"bfloat16"``, half as large; or ``"int8"``, a
-                quarter as large.
-            limit: largest relative rise of the perplexity in a lower precision, measured on
-                validation pairs: 0.01 allows 1 %, ``math.inf`` anything. What was measured is in
-                the bundle's ``info["precision"]``.
-
-        Raises:
-            ConfigError: a precision or a limit that is not allowed, or a perplexity beyond it.
-            BundleError: the file cannot be written.
-        """
-        bundle = self.fitted.bundle
-        if dtype != "float32":
-            bundle = lower(bundle, dtype, self._sample, limit)
-        write_bundle(path, bundle)
-
-    @property
-    def fitted(self) -> LoadedTranslator:
-        """The trained translator, as `loopwise.load` would give it.
-
-        Raises:
-            RunError: `fit` has not been called.
-        """
-        if self._fitted is None:
-            raise RunError("this Translator is not trained yet: call fit(pairs) first")
-        return self._fitted
