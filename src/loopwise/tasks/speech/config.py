@@ -1,5 +1,6 @@
 """The options of speech recognition. No torch here: the command line prints them without it."""
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -13,6 +14,7 @@ from loopwise.train.config import TaskConfig, TrainConfig
 PATHS = ("train", "valid")
 """Options that name utterances."""
 
+_VARIANT = re.compile(r".+\([1-9]\d*\)")
 _OF_AUDIO = ActsWith("kind", ("logmel", "mfcc"))
 
 
@@ -40,13 +42,19 @@ class DataConfig(Section):
     lexicon: str = Field(
         default="", description="pronunciations, as of CMU's dictionary; phones need them"
     )
+    preferred: tuple[str, ...] = Field(
+        default=(),
+        description="pronunciations that training takes instead of a word's first, such as A(2)",
+    )
     auxiliary: Literal["none", "phones"] = Field(
         default="none",
         description="phones: a layer below the last is told the phones as well, in training",
     )
-    case: Literal["keep", "lower", "upper"] = Field(default="keep", description="of the texts")
-    vocab_size: Annotated[int, ActsWith("unit", ("bpe", "words"))] = Field(
-        default=0, ge=0, description="most units; 0 = all (bpe: 500)"
+    case: Literal["none", "lower", "upper"] = Field(
+        default="none", description="of the texts: as it is, lower or upper"
+    )
+    vocab_size: Annotated[int, ActsWith("unit", ("bpe",))] = Field(
+        default=0, ge=0, description="most units, blank included; 0 = 500"
     )
     order: int = Field(
         default=3,
@@ -63,11 +71,25 @@ class DataConfig(Section):
     def _one_is_a_list_too(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
 
+    @field_validator("preferred")
+    @classmethod
+    def _named_as_in_a_dictionary(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        wrong = next((each for each in value if not _VARIANT.fullmatch(each)), None)
+        if wrong is not None:
+            raise ValueError(f"{wrong!r}: must be a word and the number of a pronunciation: A(2)")
+        return value
+
     @model_validator(mode="after")
     def _has_pronunciations(self) -> Self:
         if "phones" in (self.unit, self.auxiliary) and not self.lexicon:
             raise ValueError("phones: need pronunciations; give lexicon")
         return self
+
+    @property
+    def variants(self) -> dict[str, int]:
+        """Of some words, which pronunciation training takes, from 1."""
+        found = (each.removesuffix(")").rpartition("(") for each in self.preferred)
+        return {word: int(number) for word, _, number in found}
 
     def require_files(self) -> None:
         """Raise DataError unless the utterances are in files, so that they can be read again."""
