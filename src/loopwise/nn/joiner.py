@@ -124,7 +124,8 @@ def _backward(grad: Tensor, wanted: list[bool], *arguments: Tensor | None) -> li
 @_backward.register_fake
 def _allocate_gradients(_: Tensor, wanted: list[bool], *arguments: Any) -> list[Tensor]:
     return [
-        torch.empty(part.shape if want else 0) for part, want in zip(arguments, wanted, strict=False)
+        torch.empty(part.shape if want else 0)
+        for part, want in zip(arguments, wanted, strict=False)
     ]
 
 

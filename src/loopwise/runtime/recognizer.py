@@ -22,6 +22,7 @@ from loopwise.runtime.acoustic_model import AcousticModel
 from loopwise.runtime.bundle import Bundle, write_bundle
 from loopwise.runtime.decoding import Decoding, DecodingOptions, ctc_search
 from loopwise.runtime.description import RecognizerDescription, parse_as
+from loopwise.runtime.recognition_stream import EndpointRules, RecognitionStream
 
 Audio: TypeAlias = str | os.PathLike[str] | NDArray[Any]
 """A file of sound (or of ready features), or samples [N] or [N, channels]."""
@@ -110,6 +111,34 @@ class LoadedRecognizer:
         several = [audio] if _is_one(audio) else audio
         return self.recognised([self.frames(each, rate) for each in several], **options)
 
+    def stream(
+        self, rules: EndpointRules | None = None, **options: Unpack[DecodingOptions]
+    ) -> RecognitionStream:
+        """Listen to sound while it comes.
+
+        Args:
+            rules: when an utterance counts as over; None for the defaults.
+            options: how it is sought, as in `transcribe`.
+
+        Raises:
+            ConfigError: an option that is not allowed, or a model that must know the whole
+                utterance: its layers read both ways, or its features are normalised by it.
+        """
+        if self.description.bidirectional:
+            raise ConfigError(
+                "this model reads utterances both ways, so it cannot listen while they come: train "
+                "one with bidirectional=false"
+            )
+        return RecognitionStream(
+            self.codec.features.stream(),
+            self._model.stream(),
+            ctc_search(self.codec, Decoding(**options)),
+            self._model.log_probs,
+            self.recognition,
+            rules or EndpointRules(),
+            self.step,
+        )
+
     def recognised(
         self, frames: Sequence[Frames], **options: Unpack[DecodingOptions]
     ) -> list[Recognition]:
@@ -185,6 +214,3 @@ def _is_one(audio: Any) -> bool:
 def _batches(order: Sequence[int]) -> Iterator[Sequence[int]]:
     for begin in range(0, len(order), BATCH):
         yield order[begin : begin + BATCH]
-
-
-__all__ = ["Audio", "ConfigError", "LoadedRecognizer"]

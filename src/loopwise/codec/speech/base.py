@@ -69,6 +69,10 @@ class UnitCodec(ABC):
             DataError: if an id is the blank or not in the vocabulary.
         """
 
+    def token(self, unit: int) -> str:
+        """One unit in printable form."""
+        return self.symbols[unit]
+
     @abstractmethod
     def words(self, ids: TokenIds) -> NDArray[np.int32]:
         """The word ``[U]``, counted from 0, of `decode` that each of the ids ``[U]`` belongs to.

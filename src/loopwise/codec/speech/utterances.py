@@ -66,6 +66,7 @@ class Dropped(DroppedCounts):
         times: it ends before it begins.
         audio: the audio cannot be read, or holds no sound.
         unknown: the text has characters or words outside the vocabulary.
+        long: the audio is longer than wanted.
         short: the audio is too short for its text.
     """
 
@@ -78,6 +79,7 @@ class Dropped(DroppedCounts):
     times: int = field(default=0, metadata={"text": "that end before they begin"})
     audio: int = field(default=0, metadata={"text": "with audio that cannot be used"})
     unknown: int = field(default=0, metadata={"text": "with text outside the vocabulary"})
+    long: int = field(default=0, metadata={"text": "too long"})
     short: int = field(default=0, metadata={"text": "too short for their text"})
 
 

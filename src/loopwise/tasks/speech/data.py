@@ -24,7 +24,7 @@ from loopwise.codec.audio.features import FeatureCodec
 from loopwise.tasks.bucketing import Buckets, BucketStream, Lengths, pad
 from loopwise.tasks.speech.config import AugmentConfig
 from loopwise.tasks.speech.model import SpeechBatch, Texts
-from loopwise.tasks.speech.recordings import Ids, Recordings, steps_needed
+from loopwise.tasks.speech.recordings import Ids, Recordings
 
 
 class UtteranceStream(BucketStream[SpeechBatch]):
@@ -80,8 +80,8 @@ class UtteranceStream(BucketStream[SpeechBatch]):
     def _changed(self, row: int) -> Frames:
         """The frames of an utterance in this epoch."""
         rng = np.random.default_rng([self._buckets.seed, self.epoch, row])
-        options, recordings = self._augment, self._recordings
-        least = steps_needed(recordings.units[row]) * self._stride
+        options = self._augment
+        least = self._recordings.steps_needed(row) * self._stride
         base = self._base(row, rng)
         if options.stretch:
             stretched = stretch_time(base, float(np.exp(rng.uniform(-1, 1) * options.stretch)))
@@ -108,7 +108,7 @@ class UtteranceStream(BucketStream[SpeechBatch]):
         if options.noise:
             samples = add_noise(samples, options.noise + float(rng.exponential(10)), rng)
         base = self._features.base(samples)
-        least = steps_needed(self._recordings.units[row]) * self._stride
+        least = self._recordings.steps_needed(row) * self._stride
         return base if len(base) >= least else self._features.base(self._recordings.sounds[row])
 
     def _warped(self, base: Frames, factor: float) -> Frames:

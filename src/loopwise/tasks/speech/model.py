@@ -6,8 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from loopwise.nn.regularize import locked_dropout
-from loopwise.nn.transcription import ctc_loss
+from loopwise.nn.ctc import ctc_loss
 from loopwise.nn.transducer import transducer_loss
 from loopwise.runtime.acoustics import (
     joint_frames,
@@ -123,7 +122,7 @@ class RecognitionNetwork(nn.Module):
         return Reading(ctc, transducer, auxiliary, read.output, read.dropped)
 
     def _predict(self, texts: Texts) -> Tensor:
-        """The prediction network's outputs after no unit, the first, ... of texts, [U + 1, B, P]."""
+        """The prediction network's outputs after 0 ... U units of the texts, [U + 1, B, P]."""
         begun = torch.cat([torch.zeros_like(texts.units[:1]), texts.units])
         embedded = nn.functional.embedding(begun, self.get_parameter("embedding.weight"))
         return self.predictor(embedded).dropped

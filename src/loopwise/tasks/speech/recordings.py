@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from loopwise.codec.audio.deltas import Frames
 from loopwise.codec.audio.feature_files import read_features
 from loopwise.codec.audio.files import read_audio
 from loopwise.codec.audio.options import FeatureOptions
 from loopwise.codec.audio.resampling import resample
-from loopwise.codec.audio.samples import Samples, is_silent
+from loopwise.codec.audio.samples import is_silent
 from loopwise.codec.dropped import Invalid
 from loopwise.codec.speech.units import UnitCodec
 from loopwise.codec.speech.utterances import Flaw, Utterance, Utterances, select_utterances
@@ -39,6 +38,11 @@ class Recordings:
 
     def __len__(self) -> int:
         return len(self.utterances)
+
+    def steps_needed(self, row: int) -> int:
+        """Steps of the network that an utterance must have for its text."""
+        lower = 0 if self.auxiliary is None else steps_needed(self.auxiliary[row])
+        return max(steps_needed(self.units[row]), lower)
 
 
 def read_sound(utterance: Utterance, options: FeatureOptions) -> NDArray[np.float32]:
@@ -142,6 +146,3 @@ def frames_in(sound: NDArray[np.float32], options: FeatureOptions) -> int:
 def steps_needed(units: NDArray[Any]) -> int:
     """Steps that CTC needs for units: one each, and a blank between equal ones."""
     return max(len(units) + int(np.count_nonzero(units[1:] == units[:-1])), 1)
-
-
-__all__ = ["Frames", "Recordings", "Samples", "frames_in", "read_recordings", "read_sound"]

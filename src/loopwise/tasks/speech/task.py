@@ -108,7 +108,7 @@ class SpeechTask:
         return None
 
     def loss(self, model: nn.Module, batch: SpeechBatch, state: State | None) -> StepLoss:
-        """Mean surprisal of a text's units in nats; what a lower layer hears, and penalties, apart."""
+        """Mean surprisal of units in nats; what a lower layer hears, and penalties, apart."""
         reading: Reading = model(batch)
         count = int(batch.texts.lengths.sum())
         extra = penalty(self.config.model, reading.dropped, reading.output)

@@ -1,4 +1,4 @@
-"""The utterances that options name: those to learn from, and those to validate on. No torch here."""
+"""The utterances that options name, to learn from and to validate on. No torch here."""
 
 import hashlib
 from collections.abc import Sequence
