@@ -78,6 +78,7 @@ EXTRAS = {
     "filelock": "train",
     "tokenizers": "text",
     "sacrebleu": "text",
+    "jiwer": "speech",
     "pooch": "data",
     "tensorboard": "tensorboard",
     "matplotlib": "plot",
