@@ -98,18 +98,23 @@ def mask_time(frames: Frames, count: int, longest: int, generator: Generator) ->
         longest: frames of each are drawn uniformly from 0 to this, and to T at most.
         generator: draws lengths and places.
     """
-    masked = frames.copy()
+    masked, mean = frames.copy(), _mean(frames)
     for part in _stretches(len(frames), count, longest, generator):
-        masked[part] = frames.mean(0)
+        masked[part] = mean
     return masked
 
 
 def mask_frequency(logmel: Frames, count: int, widest: int, generator: Generator) -> Frames:
     """Log-mel frames [T, B] with bands of filters made their mean over time; as `mask_time`."""
-    masked = logmel.copy()
+    masked, mean = logmel.copy(), _mean(logmel)
     for band in _stretches(logmel.shape[1], count, widest, generator):
-        masked[:, band] = logmel[:, band].mean(0)
+        masked[:, band] = mean[band]
     return masked
+
+
+def _mean(frames: Frames) -> Frames:
+    """Over time, [B]; 0 where there is none."""
+    return frames.mean(0) if len(frames) else np.zeros(frames.shape[1], np.float32)
 
 
 def _stretches(size: int, count: int, longest: int, generator: Generator) -> list[slice]:

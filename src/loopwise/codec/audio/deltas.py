@@ -52,7 +52,7 @@ class DeltaStream:
         """What is known of all orders, of what waited and what was found now."""
         waiting = [np.concatenate(both) for both in zip(self._waiting, found, strict=True)]
         count = len(waiting[-1])
-        self._waiting = [frames[count:] for frames in waiting]
+        self._waiting = [frames[count:].copy() for frames in waiting]
         return np.concatenate([frames[:count] for frames in waiting], axis=1)
 
 

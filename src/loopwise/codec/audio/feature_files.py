@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib.format import MAGIC_PREFIX
 from numpy.typing import NDArray
 
 from loopwise.codec.audio.deltas import Frames
@@ -46,10 +47,11 @@ def read_features(path: str | os.PathLike[str], size: int) -> Frames:
 
 
 def _read_npy(path: str | os.PathLike[str]) -> NDArray[Any]:
+    with open(path, "rb") as file:
+        if file.read(len(MAGIC_PREFIX)) != MAGIC_PREFIX:
+            raise DataError("no array of NumPy, as numpy.save writes it")
     # mapped, not read: the size is checked before memory is taken for what a header says
-    array: Any = np.load(path, mmap_mode="r", allow_pickle=False)
-    if not isinstance(array, np.ndarray):
-        raise DataError("several arrays in one file; wanted is one, as .npy")
+    array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     if array.dtype.kind not in "fiu":
         raise DataError(f"an array of {array.dtype}; wanted are real numbers")
     return array

@@ -64,7 +64,7 @@ class FeatureOptions:
         for name, least, most in (
             ("rate", 1_000, 1_000_000),
             ("bins", 2, 10_000),
-            ("coefficients", 1, self.bins),
+            ("coefficients", 1, self.bins if self.kind == "mfcc" else 10_000),
             ("deltas", 0, 2),
         ):
             value = getattr(self, name)

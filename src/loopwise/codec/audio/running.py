@@ -42,5 +42,5 @@ class RunningMean:
         keep, weights = self._keep[1 : n + 1], self._weights[:n, :n]
         sums = keep[:, None] * self._sum + weights @ frames.astype(np.float64)
         numbers = keep * self._number + weights.sum(1)
-        self._sum, self._number = sums[-1], float(numbers[-1])
+        self._sum, self._number = sums[-1].copy(), float(numbers[-1])
         return sums / numbers[:, None]

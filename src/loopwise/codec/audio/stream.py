@@ -63,14 +63,16 @@ class Normaliser:
     """Frames less a mean, over a deviation; see `FeatureOptions.normalise`."""
 
     def __init__(self, options: FeatureOptions, mean: Floats, deviation: Floats):
-        self._kind = options.normalise
-        self._mean, self._deviation = mean, deviation
-        prior, memory = options.prior / options.hop, options.memory / options.hop
-        self._running = RunningMean(mean, prior, memory)
+        self._kind, self._mean, self._deviation = options.normalise, mean, deviation
+        self._running = None
+        if options.normalise == "running":
+            prior, memory = options.prior / options.hop, options.memory / options.hop
+            self._running = RunningMean(mean, prior, memory)
 
     def reset(self) -> None:
         """Begin anew."""
-        self._running.reset()
+        if self._running is not None:
+            self._running.reset()
 
     def push(self, frames: Frames) -> Frames:
         """The next frames [n, F], normalised; for ``"utterance"`` they must be all of it."""
@@ -81,7 +83,7 @@ class Normaliser:
     def _means(self, frames: Frames) -> Floats:
         if self._kind == "utterance":
             return frames.mean(0, dtype=np.float64)
-        return self._running.push(frames) if self._kind == "running" else self._mean
+        return self._mean if self._running is None else self._running.push(frames)
 
 
 def check_frames(frames: NDArray[np.float32], size: int) -> None:
