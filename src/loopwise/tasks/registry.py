@@ -136,7 +136,12 @@ def remake_task(config: "Config") -> "Task[Any]":
         from loopwise.train.processes import World
     except ModuleNotFoundError as error:
         raise missing_extra(error, "training") from error
-    if config.task in ("lm", "forecast", "translation", "speech"):
+    if (
+        config.task == "lm"
+        or config.task == "forecast"
+        or config.task == "translation"
+        or config.task == "speech"
+    ):
         config.data.require_files()
     return make_task(config, World())
 
@@ -177,6 +182,10 @@ def sample_of_run(path: str | os.PathLike[str]) -> "Sample":
         from loopwise.tasks.translation.sample import sample_of_validation
 
         return sample_of_validation(config.data)
+    if config.task == "speech":
+        from loopwise.tasks.speech.sample import sample_of_validation
+
+        return sample_of_validation(config)
     from loopwise.tasks.synthetic.sample import SequenceSample
 
     return SequenceSample(config)
