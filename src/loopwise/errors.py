@@ -86,6 +86,8 @@ EXTRAS = {
     "polars": "forecast",
     "scipy": "forecast",
     "holidays": "forecast",
+    "soundfile": "speech",
+    "soxr": "speech",
 }
 """Optional modules, and the extras of the package that bring them."""
 

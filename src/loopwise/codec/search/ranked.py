@@ -1,0 +1,102 @@
+"""From what a search follows to the texts that it has found."""
+
+import math
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from loopwise.codec.search.grammar import Grammar, Reading, State
+from loopwise.codec.search.spoken import Spoken
+
+
+class Link(NamedTuple):
+    """The last unit of a path, and what comes before it.
+
+    Attributes:
+        before: None at the first unit.
+        state: the text with this unit.
+        start: the frame in which it begins.
+        end: the frame before which it ends.
+        peak: its greatest log probability in these.
+    """
+
+    before: "Link | None"
+    state: Any
+    start: int
+    end: int
+    peak: float
+
+
+class Followed(NamedTuple):
+    """A text that a search follows.
+
+    Attributes:
+        state: the text.
+        total: the log probability of all paths through it.
+        link: the last unit of the best path; None of an empty one.
+    """
+
+    state: State
+    total: float
+    link: Link | None
+
+
+def log_add(a: float, b: float) -> float:
+    """The logarithm of ``exp(a) + exp(b)``; several times as fast as NumPy's for one number."""
+    if a < b:
+        a, b = b, a
+    return a if b == -math.inf else a + math.log1p(math.exp(b - a))
+
+
+def ranked(
+    grammar: Grammar, followed: Iterable[Followed], count: int, *, final: bool
+) -> list[Spoken]:
+    """The best texts, at most `count`.
+
+    Args:
+        grammar: of the states.
+        followed: the most likely state first.
+        count: at least 1.
+        final: whether the texts end here. If none may, as in the midst of a word, all are taken as
+            far as they are whole.
+    """
+    found = list(followed)
+    texts = _texts(grammar, found, final=final)
+    if not texts:
+        texts = _texts(grammar, found, final=False)
+    texts.sort(key=lambda text: text[0].score + text[1], reverse=True)
+    return [_spoken(grammar, *text) for text in texts[:count]]
+
+
+def _texts(
+    grammar: Grammar, followed: list[Followed], *, final: bool
+) -> list[tuple[Reading, float, Link | None]]:
+    """Texts with the log probability of all their states, and the link of the likeliest."""
+    texts: dict[Any, tuple[Reading, float, Link | None]] = {}
+    readings = grammar.read([each.state for each in followed], final=final)
+    for each, several in zip(followed, readings, strict=True):
+        for reading in several:
+            same = texts.get(reading.text)
+            texts[reading.text] = (
+                (reading, each.total, each.link)
+                if same is None
+                else (reading, log_add(same[1], each.total), same[2])
+            )
+    return list(texts.values())
+
+
+def _spoken(grammar: Grammar, reading: Reading, total: float, link: Link | None) -> Spoken:
+    links: list[Link] = []
+    while link is not None:
+        links.append(link)
+        link = link.before
+    links.reverse()
+    return Spoken(
+        tuple(each.state.unit for each in links),
+        tuple(each.start for each in links),
+        tuple(each.end for each in links),
+        tuple(min(1.0, math.exp(each.peak)) for each in links),
+        reading.words,
+        tuple(grammar.word(each.state) for each in links),
+        total,
+        total + reading.score,
+    )

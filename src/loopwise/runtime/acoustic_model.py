@@ -1,0 +1,186 @@
+"""A recognizer's network in NumPy and on the engine: whole utterances, and streams of frames."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loopwise import engine
+from loopwise.runtime import native
+from loopwise.runtime.acoustics import (
+    convolve,
+    joint_frames,
+    joint_logits,
+    joint_units,
+    logits,
+    look_ahead,
+    read_frames,
+    steps_of,
+)
+from loopwise.runtime.cells import Array
+from loopwise.runtime.description import LayerDescription, RecognizerDescription
+from loopwise.runtime.encoder import Encoder
+from loopwise.runtime.modules import Embedding, Stack, below
+from loopwise.runtime.steps import NumpySteps, Steps
+
+Lengths = NDArray[np.int64]
+
+
+class AcousticModel:
+    """The network of a bundle. It holds no state.
+
+    Args:
+        description: of the network.
+        tensors: exactly those of ``description.tensor_shapes()``. It computes in float32, or in
+            float64 where any tensor is float64.
+        precision: of the layers' weights on the engine, where steps are taken one by one.
+    """
+
+    def __init__(
+        self,
+        description: RecognizerDescription,
+        tensors: Mapping[str, NDArray[Any]],
+        precision: str = "float32",
+    ):
+        dtype = np.result_type(np.float32, *tensors.values())
+        self.description, self.dtype, self._precision = description, dtype, precision
+        self.tensors = {name: np.asarray(tensor, dtype) for name, tensor in tensors.items()}
+        self._encoder = Encoder(description.layers, below(self.tensors, "layers."))
+        self._packed: dict[str, Any] = {}  # by name, made when first asked for
+
+    def see(self, frames: Sequence[Array]) -> tuple[Array, Lengths]:
+        """Read whole utterances, each frames [T, F].
+
+        Returns:
+            what is seen of each step, [K, B, H], and the steps of each utterance, [B].
+        """
+        d = self.description
+        count = np.array([len(each) for each in frames], np.int64)
+        table = np.zeros((int(count.max(initial=1)), len(frames), d.input_size), self.dtype)
+        for row, each in enumerate(frames):
+            table[: len(each), row] = each
+        lengths: Lengths = steps_of(d, count)
+        hidden = self._encoder(read_frames(d, self.tensors, table), lengths)
+        return look_ahead(d, self.tensors, hidden), lengths
+
+    def log_probs(self, seen: Array) -> Array:
+        """CTC's log-probabilities [..., V] of what was seen [..., H]."""
+        return _log_softmax(logits(self.tensors, seen))
+
+    def stream(self) -> "AcousticStream":
+        """A new stream of frames; the layers must read forwards alone."""
+        return AcousticStream(self, self._steps("layers", self.description.layers, 1))
+
+    def predictor(self, rows: int) -> "Predictor":
+        """The transducer's reader of what was said so far, for so many texts."""
+        assert self.description.transducer is not None
+        return Predictor(self, self._steps("predictor", self.description.transducer.layers, rows))
+
+    def _steps(self, name: str, layers: Sequence[LayerDescription], streams: int) -> Steps:
+        own = below(self.tensors, f"{name}.")
+        if native.engine_takes(layers, own):
+            if name not in self._packed:
+                self._packed[name] = native.pack(layers, own, {}, self._precision)
+            return engine.streams(self._packed[name], streams)
+        stack = Stack(layers, own)
+        return NumpySteps(layers, stack.initial_state(1), stack.forward, streams)
+
+
+class AcousticStream:
+    """What is seen of frames that come bit by bit; however they are cut, the same.
+
+    Args:
+        model: whose weights it shares.
+        steps: of its layers.
+    """
+
+    def __init__(self, model: AcousticModel, steps: Steps):
+        self._model, self._layers = model, steps
+        self.reset()
+
+    def reset(self) -> None:
+        """Return to the state before the first frame."""
+        d, dtype = self._model.description, self._model.dtype
+        self._layers.reset()
+        self._frames = np.zeros((d.width - d.stride, d.input_size), dtype)
+        self._hidden = np.zeros((0, d.hidden_size), dtype)
+
+    def push(self, frames: Array) -> Array:
+        """Take frames [n, F]; what became certain, [k, H]."""
+        self._frames = np.concatenate([self._frames, frames.astype(self._model.dtype)])
+        return self._take((len(self._frames) - self._overlap) // self._model.description.stride)
+
+    def finish(self) -> Array:
+        """End the utterance: the rest, [k, H]; the stream is then as new."""
+        d = self._model.description
+        left = len(self._frames) - self._overlap
+        missing = -left % d.stride
+        zeros = np.zeros((missing, d.input_size), self._model.dtype)
+        self._frames = np.concatenate([self._frames, zeros])
+        seen = self._take((left + missing) // d.stride)
+        tail = look_ahead(d, self._model.tensors, self._hidden[:, None])[:, 0]
+        self.reset()
+        return np.concatenate([seen, tail])
+
+    @property
+    def _overlap(self) -> int:
+        return self._model.description.width - self._model.description.stride
+
+    def _take(self, steps: int) -> Array:
+        d, tensors = self._model.description, self._model.tensors
+        if steps:
+            windows = np.lib.stride_tricks.sliding_window_view(self._frames, d.width, axis=0)
+            patches = windows[: steps * d.stride : d.stride].transpose(0, 2, 1)
+            flat = np.ascontiguousarray(patches.reshape(steps, d.patch_size))
+            hidden = self._layers.push(convolve(d, tensors, flat))
+            self._frames = self._frames[steps * d.stride :]
+            self._hidden = np.concatenate([self._hidden, hidden])
+        certain = max(len(self._hidden) - d.lookahead, 0)
+        seen = look_ahead(d, tensors, self._hidden[:, None])[:certain, 0]
+        self._hidden = self._hidden[certain:]
+        return seen
+
+
+class Predictor:
+    """The prediction network over some texts, and the joiner.
+
+    Args:
+        model: whose weights it shares.
+        steps: of its layers, one stream a text.
+    """
+
+    def __init__(self, model: AcousticModel, steps: Steps):
+        self._model, self._layers = model, steps
+        self._embedding = Embedding(model.tensors["embedding.weight"])
+
+    def start(self) -> Array:
+        """Begin a text: what the joiner makes of no unit, [1, J]."""
+        self._layers.reset()
+        return self._read(np.zeros(1, np.int64))
+
+    def step(self, rows: NDArray[np.int32], units: NDArray[np.integer[Any]]) -> Array:
+        """Texts 0 ... n - 1 become those of `rows` [n], each with a unit more: [n, J]."""
+        self._layers.reorder(rows.astype(np.int32))
+        return self._read(units)
+
+    def log_probs(self, frame: Array, unit: Array) -> Array:
+        """Log-probabilities [n, V] of what comes next at a frame, joined with texts [n, J].
+
+        Args:
+            frame: [H], what was seen.
+            unit: [n, J].
+        """
+        tensors = self._model.tensors
+        return _log_softmax(joint_logits(tensors, joint_frames(tensors, frame), unit))
+
+    def _read(self, units: NDArray[np.integer[Any]]) -> Array:
+        rows = np.arange(len(units), dtype=np.int32)
+        embedded = self._embedding(np.asarray(units, np.int64))
+        hidden = self._layers.step(rows, np.ascontiguousarray(embedded))
+        return joint_units(self._model.tensors, hidden)
+
+
+def _log_softmax(x: Array) -> Array:
+    x = x - x.max(axis=-1, keepdims=True)
+    return x - np.log(np.exp(x).sum(axis=-1, keepdims=True))
