@@ -149,8 +149,7 @@ class PhoneUnits(UnitCodec):
         """The ids of all pronunciations of a word, the preferred one first."""
         spelled = self.normalise(word)
         several = self.lexicon.pronunciations(spelled)
-        first = self._spelling[spelled]
-        return [self._encoded(each) for each in (first, *several) if each is first or each != first]
+        return [self._encoded(each) for each in dict.fromkeys((self._spelling[spelled], *several))]
 
     def _encoded(self, phones: Pronunciation | list[str]) -> NDArray[np.int32]:
         return np.array([self._ids[phone] for phone in phones], np.int32)
