@@ -99,10 +99,11 @@ def _spoken(grammar: Grammar, text: _Text) -> Spoken:
         links.append(link)
         link = link.before
     links.reverse()
+    starts = [each.start for each in links]
     return Spoken(
         tuple(each.state.unit for each in links),
-        tuple(each.start for each in links),
-        tuple(each.end for each in links),
+        tuple(starts),
+        tuple(map(min, (each.end for each in links), [*starts[1:], links[-1].end if links else 0])),
         tuple(min(1.0, math.exp(each.peak)) for each in links),
         text.reading.words,
         tuple(grammar.word(each.state) for each in links),

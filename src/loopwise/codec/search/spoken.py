@@ -15,7 +15,8 @@ class Spoken:
     Attributes:
         ids: the units.
         starts: the frame in which each begins; ascending.
-        ends: the frame before which it ends, above its start and at most the next one's.
+        ends: the frame before which it ends, at most the next one's start; its own start where
+            several units were said in a frame.
         confidences: the unit's greatest probability in its frames.
         words: as a lexicon spells them; None from a search without.
         numbers: for each unit the number of its word; -1 for a unit that belongs to none, and all

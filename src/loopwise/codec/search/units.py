@@ -60,14 +60,7 @@ class UnitGrammar:
         """See `Grammar.read`; each state is a text of its own."""
         if final:
             self._ask(states)
-        return [
-            [
-                Reading(
-                    s, s.score + float(s.after.scores[-1]) if final and s.after else s.score, None
-                )
-            ]
-            for s in states
-        ]
+        return [[Reading(state, _score(state, final=final), None)] for state in states]
 
     def word(self, state: UnitState) -> int:
         """-1: there are no words."""
@@ -83,3 +76,9 @@ class UnitGrammar:
                 state = state.parent
         for state in kept:
             state.moves = {u: after for u, after in state.moves.items() if after[0] in kept}
+
+
+def _score(state: UnitState, *, final: bool) -> float:
+    if not final or state.after is None:
+        return state.score
+    return state.score + float(state.after.scores[-1])
