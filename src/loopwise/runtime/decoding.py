@@ -101,7 +101,9 @@ def make_grammar(codec: SpeechCodec, options: Decoding) -> Grammar:
     if among == "auto":
         among = "words" if units.unit == "phones" else "units"
     if among == "units":
-        scorer = _scorer(codec, options, units.symbols, units.unit, units.encode)
+        scorer = _scorer(
+            codec, options, units.symbols, units.unit, lambda phrase: units.encode(phrase).tolist()
+        )
         return UnitGrammar(units.size, scorer)
     words: Mapping[str, Any] = codec.words
     if not words:

@@ -71,7 +71,7 @@ class LoadedRecognizer:
         write_bundle(path, self.bundle)
 
     @overload
-    def transcribe(
+    def transcribe(  # pyright: ignore[reportOverlappingOverload]
         self,
         audio: Audio,
         rate: float | None = None,
@@ -113,7 +113,7 @@ class LoadedRecognizer:
         **options: Unpack[DecodingOptions],
     ) -> list[Recognition]:
         """`transcribe` with the times and confidences of words, of one recording or several."""
-        several = [audio] if _is_one(audio) else audio
+        several = cast(Sequence[Audio], [audio] if _is_one(audio) else audio)
         return self.recognised([self.frames(each, rate) for each in several], **options)
 
     def stream(

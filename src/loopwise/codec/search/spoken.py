@@ -1,7 +1,7 @@
 """What a search for speech finds."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -47,7 +47,7 @@ class SpokenUnits(Protocol):
         """One unit in printable form."""
         ...
 
-    def words(self, ids: Sequence[int]) -> Sequence[int]:
+    def words(self, ids: Sequence[int]) -> Iterable[int]:
         """For each unit the number of the word, from 0, to which it belongs; -1 for none."""
         ...
 
