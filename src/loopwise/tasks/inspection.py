@@ -107,8 +107,10 @@ def _sequence(
     seed: int | None,
     at: int | None,
 ) -> Inspection:
+    from loopwise.tasks.synthetic.config import SyntheticConfig
+
     config = read_config(Run.open(path))
-    if config.task == "lm" or config.task == "forecast" or config.task == "translation":
+    if not isinstance(config, SyntheticConfig):
         raise ConfigError(f"{path}: the bundle is not of the run's task")
     try:
         from loopwise.tasks.synthetic.inspection import inspect_sequence, require_inputs

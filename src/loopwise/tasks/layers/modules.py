@@ -24,6 +24,8 @@ class LayersReading(NamedTuple):
     """[T, B, P], the same after dropout"""
     state: State
     """one entry a layer, to be carried on"""
+    each: tuple[Tensor, ...]
+    """[T, B, P] of each layer, as the next one reads it"""
 
 
 class RecurrentLayers(nn.ModuleList):
@@ -61,6 +63,7 @@ class RecurrentLayers(nn.ModuleList):
             [None] * len(self) if state is None else cast(tuple[State, ...], state)
         )
         states: list[State] = []
+        each: list[Tensor] = []
         x = self._drop(x, self.config.dropout_input)
         last = len(self) - 1
         for number, (layer, before) in enumerate(zip(self, carried, strict=True)):
@@ -70,7 +73,9 @@ class RecurrentLayers(nn.ModuleList):
                 y = y + x
             x = y if number == last else self._drop(y, self.config.dropout_hidden)
             states.append(after)
-        return LayersReading(x, self._drop(x, self.config.dropout_output), tuple(states))
+            each.append(x)
+        dropped = self._drop(x, self.config.dropout_output)
+        return LayersReading(x, dropped, tuple(states), (*each[:-1], dropped))
 
     def _drop(self, x: Tensor, p: float) -> Tensor:
         if self.config.locked:

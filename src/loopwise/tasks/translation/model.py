@@ -130,7 +130,7 @@ class TranslationNetwork(nn.Module):
         if self.description.stepwise or (self.training and self.config.scheduled_sampling):
             return self._decode_stepwise(batch, memory, start)
         embedded = self._embed(self.own()["embedding.weight"], batch.inputs)
-        output, dropped, _ = self.decoder(embedded, start, batch.target_lengths)
+        output, dropped, *_ = self.decoder(embedded, start, batch.target_lengths)
         visible = None if batch.visible is None else batch.visible.T
         found = look(self.description, self.own(), memory, dropped.transpose(0, 1), visible)
         readout = read_out(self.own(), dropped, found.context.transpose(0, 1))
@@ -151,7 +151,7 @@ class TranslationNetwork(nn.Module):
             x = self._embed(table, token[None])
             if d.input_feeding:
                 x = torch.cat([x, readout[None].to(x.dtype)], -1)
-            output, dropped, state = self.decoder(x, state)
+            output, dropped, state, _ = self.decoder(x, state)
             visible = None if batch.visible is None else batch.visible[t, :, None]
             looked = look(d, own, memory, dropped.transpose(0, 1), visible, covered)
             if covered is not None:
