@@ -100,10 +100,11 @@ def _spoken(grammar: Grammar, text: _Text) -> Spoken:
         link = link.before
     links.reverse()
     starts = [each.start for each in links]
+    bounds = [*starts[1:], math.inf]  # a transducer may say several units in a frame
     return Spoken(
         tuple(each.state.unit for each in links),
         tuple(starts),
-        tuple(map(min, (each.end for each in links), [*starts[1:], links[-1].end if links else 0])),
+        tuple(int(min(each.end, bound)) for each, bound in zip(links, bounds, strict=False)),
         tuple(min(1.0, math.exp(each.peak)) for each in links),
         text.reading.words,
         tuple(grammar.word(each.state) for each in links),
