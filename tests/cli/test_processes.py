@@ -10,6 +10,7 @@ from functools import cache
 
 import pytest
 
+from cli import translating
 from cli.calling import call, command, run, sets
 from cli.forecasting import SETS, sales
 from loopwise.runs import Run
@@ -54,15 +55,23 @@ FORECAST = [
     *("--set", "model.members=2", "--set", "train.max_steps=150", "--set", "train.keep=3"),
     *("--set", "train.checkpoint_every=10", "--set", "train.validate_every=25"),
 ]
-TASKS = ("lm", "forecast")
+TRANSLATION = translating.sets(
+    train__checkpoint_every=10,
+    train__keep=3,
+    train__validate_every=25,
+    model__dropout_output=0.3,
+    model__dropout_readout=0.3,
+)
+TASKS = ("lm", "forecast", "translation")
 
 
 @pytest.fixture(scope="module")
-def trainings(text, tables):
+def trainings(text, tables, pairs):
     """The words of a small training of each task, but for where it goes."""
     return {
         "lm": ["train", "lm", "--data", text / "a.txt", *LM],
         "forecast": ["train", "forecast", "--data", tables, *FORECAST],
+        "translation": ["train", "translation", "--data", pairs / "p.tsv", *TRANSLATION],
     }
 
 
@@ -119,6 +128,24 @@ def test_a_training_repeats_itself_on_as_many_threads_and_nearly_on_others(
         assert mine.keys() == theirs.keys()
         assert mine["step"] == theirs["step"]
         assert mine["loss"] == pytest.approx(theirs["loss"], rel=1e-4)
+
+
+def test_sentences_are_translated_alike_on_any_threads(translator):
+    lines = "".join(line.partition("\t")[0] + "\n" for line in translating.tsv(60).splitlines())
+    words = ("translate", translator, "--json", "--n-best", 3)
+
+    def translate(threads):
+        done = run(*words, input=lines, env={**os.environ, "OMP_NUM_THREADS": threads})
+        assert done.returncode == 0, done.stderr
+        return [
+            (each["text"], each["score"])
+            for line in done.stdout.splitlines()
+            for each in json.loads(line)["translations"]
+        ]
+
+    one, two = (zip(*translate(threads), strict=True) for threads in ("1", "2"))
+    assert next(one) == next(two)
+    assert next(one) == pytest.approx(next(two), rel=1e-5)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

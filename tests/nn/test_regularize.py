@@ -4,7 +4,14 @@ import pytest
 import torch
 from torch import nn
 
-from loopwise.nn.regularize import activation_penalty, drop_embeddings, locked_dropout
+from loopwise.nn.layers import GRU, LSTM, RNN
+from loopwise.nn.regularize import (
+    DrawsOnce,
+    activation_penalty,
+    drop_embeddings,
+    locked_dropout,
+    same_masks,
+)
 from nn.oracle import assert_near
 
 
@@ -28,6 +35,46 @@ def test_drop_embeddings_drops_whole_tokens():
     y.sum().backward()
     kept = y[:, 0, 0] > 0
     assert torch.equal(embedding.weight.grad.any(1), kept)
+
+
+@pytest.mark.parametrize("kind", [RNN, LSTM, GRU])
+@pytest.mark.parametrize("option", ["recurrent_dropout", "weight_drop"])
+def test_a_sequence_in_pieces_keeps_its_masks(kind, option):
+    layer = kind(4, 7, num_layers=2, **{option: 0.5})
+    x = torch.randn(6, 3, 4)
+    with same_masks(layer):
+        whole, end = layer(x)
+        first, state = layer(x[:1])
+        rest, last = layer(x[1:], state)
+    torch.testing.assert_close(torch.cat([first, rest]), whole)
+    torch.testing.assert_close(last, end)
+    with same_masks(layer):
+        assert not torch.equal(layer(x)[0], whole)  # another sequence
+    assert not torch.equal(layer(x)[0], layer(x)[0])
+
+
+class Dropping(nn.Module, DrawsOnce):
+    def forward(self, x, name):
+        return locked_dropout(x, 0.5, self.training, lambda draw: self.once(name, draw))
+
+
+def test_masks_are_kept_by_name_in_each_module_and_blocks_join():
+    x, both = torch.ones(2, 3, 50), nn.ModuleList([Dropping(), Dropping()])
+    with same_masks(both):
+        first = both[0](x, "a")
+        with same_masks(both[0]):
+            assert torch.equal(both[0](x[:1], "a"), first[:1])
+        assert torch.equal(both[0](x, "a"), first)
+        assert not torch.equal(both[0](x, "b"), first)
+        assert not torch.equal(both[1](x, "a"), first)
+    assert not torch.equal(both[0](x, "a"), first)
+
+
+def test_zoneout_is_drawn_each_step_all_the_same():
+    layer = RNN(4, 50, zoneout=0.5)
+    x, ones = torch.zeros(1, 2, 4), torch.ones(1, 2, 50)
+    with same_masks(layer):
+        assert not torch.equal(layer(x, ones)[0], layer(x, ones)[0])
 
 
 @pytest.mark.parametrize(("p", "training"), [(0.0, True), (0.5, False)])

@@ -145,7 +145,7 @@ def test_directions_and_layers_draw_their_own():
     layer = LSTM(INPUT, 16, 2, bidirectional=True, recurrent_dropout=0.5)
     seen = []
     inner = layer._recurrent_mask
-    layer._recurrent_mask = lambda x: seen.append(inner(x)) or seen[-1]
+    layer._recurrent_mask = lambda index, x: seen.append(inner(index, x)) or seen[-1]
     layer(torch.zeros(2, 3, INPUT))
     assert len(seen) == 4
     assert not any(torch.equal(seen[0], other) for other in seen[1:])

@@ -163,6 +163,39 @@ def test_a_word_depends_on_no_word_to_come():
     assert one.push("hund") == other.push("hund")
 
 
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("wait", [1, 2, 3])
+def test_a_translation_is_scored_by_what_a_stream_had_read(unit, wait):
+    model = translator(unit, forwards=True, seed=3)
+    for source, target in zip(SOURCES, TARGETS, strict=True):
+        (scored,) = model.log_probs(source, target, wait)
+        words, target_codec = source.split(), model.codec.target
+        places = target_codec.words(target_codec.encode(target)).tolist()
+        for t, place in enumerate([*places, len(words)]):
+            read = " ".join(words[: place + wait])
+            assert scored[t] == pytest.approx(model.log_probs(read, target, 0)[0][t], abs=1e-5)
+
+
+def test_a_translation_is_scored_as_in_training_unless_told_otherwise():
+    model = translator(forwards=True)
+    assert model.wait == 2
+    pair = SOURCES[1], TARGETS[1]
+    assert model.score(*pair) == model.score(*pair, wait=2) != model.score(*pair, wait=1)
+    whole, alignment = model.score(*pair, wait=0), model.align(*pair)
+    assert whole == model.score(*pair, wait=99) != model.score(*pair)
+    np.testing.assert_allclose(alignment.weights[0, 2:], 0, atol=1e-6)
+    nats = [token.nats for token in model.score_tokens(*pair, wait=1)]
+    np.testing.assert_allclose(nats, -model.log_probs(*pair, wait=1)[0])
+    (found,) = model.translations(SOURCES[1])[0]
+    assert model.score(SOURCES[1], found.text, wait=0)[0] == pytest.approx(
+        found.log_probability, abs=1e-4
+    )
+    with pytest.raises(ConfigError, match="reads the whole sentence before its first word"):
+        translator().score(*pair, wait=2)
+    with pytest.raises(ConfigError, match="wait=-1: must be at least 1"):
+        model.score(*pair, wait=-1)
+
+
 def test_a_stream_begins_anew_after_each_sentence():
     model = translator(forwards=True)
     stream = model.stream(1)

@@ -135,10 +135,14 @@ def test_the_loss_of_a_process_is_told_from_other_errors(error, size, becomes):
     assert type(caught.value) is becomes
 
 
-def losing(rank: int, path: Path) -> tuple[Run, str]:
-    """A run of which process `rank` dies in the middle of step 8; what the others said."""
+def losing(rank: int, path: Path, silent: float = 0.0) -> tuple[Run, str]:
+    """A run of which process `rank` dies in the middle of step 8; what the others said.
+
+    They take `silent` seconds to find their words, while torchrun tells them to end.
+    """
     run = Run.create(path / "run")
-    arguments = {"run": str(run.path), "config": {**VALUES, "checkpoint_every": 5}}
+    config = {**VALUES, "checkpoint_every": 5}
+    arguments = {"run": str(run.path), "config": config, "silent": silent}
     died = torchrun({**arguments, "die": 15, "rank": rank})
     assert died.returncode != 0
     return run, died.stderr
@@ -158,6 +162,6 @@ def test_the_first_process_survives_another_and_the_run_continues_exactly(pair, 
 
 
 def test_without_the_first_process_the_others_name_the_last_checkpoint(tmp_path):
-    run, said = losing(0, tmp_path)
+    run, said = losing(0, tmp_path, silent=2.0)
     assert "a worker process ended after step 7; continue from step-00000005 with --resume" in said
     assert load(list_checkpoints(run.checkpoints)[-1]).step == 5

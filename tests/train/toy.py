@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from loopwise.errors import LoopwiseError
 from loopwise.runs import Run
 from loopwise.train.config import TrainConfig
 from loopwise.train.lanes import Lanes, Window
@@ -115,7 +116,11 @@ def main(arguments: dict) -> None:
             task.batches.next()
     print("ready", flush=True)
     options = {name: arguments[name] for name in ("resume", "from_checkpoint") if name in arguments}
-    result = fit(task, config, Run(path), **options)
+    try:
+        result = fit(task, config, Run(path), **options)
+    except LoopwiseError:
+        time.sleep(arguments.get("silent", 0))  # as on a machine that has much else to do
+        raise
     if World.current().rank == 0:
         weights = {k: v.clone() for k, v in task.model.state_dict().items()}
         save_file(weights, path / "final.safetensors")

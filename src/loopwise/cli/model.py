@@ -72,7 +72,7 @@ def open_language_model(path: Path, model: "Loaded | None" = None) -> "LoadedLan
             f"{path}: a recognizer of speech, no language model: use loopwise transcribe {run} FILE"
         )
     if not isinstance(loaded, LoadedLanguageModel):
-        raise ConfigError(f"{path}: no language model, but one of the task {loaded.bundle.task!r}")
+        raise ConfigError(f"{path}: {KINDS[loaded.bundle.task]}, no language model")
     return loaded
 
 

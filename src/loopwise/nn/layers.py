@@ -6,6 +6,7 @@ from typing import Unpack, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from loopwise.errors import ShapeError
 from loopwise.nn import parameters
@@ -14,6 +15,7 @@ from loopwise.nn.ops import recurrence
 from loopwise.nn.options import Extras, Options, make_options, rnn_kind
 from loopwise.nn.problem import Problem
 from loopwise.nn.reference import Hidden, Weights
+from loopwise.nn.regularize import DrawsOnce
 from loopwise.nn.stack import LayerInput, LayerResult, Stack, Trace
 from loopwise.nn.state import State, hidden
 from loopwise.nn.streaming import open_streams
@@ -21,7 +23,7 @@ from loopwise.runtime.shapes import INITIAL
 from loopwise.runtime.stream import Stream
 
 
-class Layer(Stack):
+class Layer(Stack, DrawsOnce):
     """What RNN, LSTM and GRU share: a `Stack` whose layers are recurrences of `loopwise.nn.ops`.
 
     Parameters have torch's names and order, so a state dict goes either way. Each is read when the
@@ -122,12 +124,12 @@ class Layer(Stack):
                 self.options.cell,
                 x,
                 hidden(state),
-                self._dropped(self.weights(index)),
+                self._dropped(index),
                 () if reset is None else hidden(restart),
                 lengths,
                 reset,
                 reverse=bool(index % self.num_directions),
-                mask=self._recurrent_mask(x),
+                mask=self._recurrent_mask(index, x),
                 keep=self._zoneout(x),
                 trace=return_all is not None,
                 checkpoint=self.options.checkpoint,
@@ -136,18 +138,19 @@ class Layer(Stack):
         states = self._public(scan.states) if return_all else None
         return LayerResult(scan.output, self._public(scan.state), states, scan.gates)
 
-    def _dropped(self, w: Weights) -> Weights:
+    def _dropped(self, index: int) -> Weights:
         """DropConnect on the recurrent weights (Wan et al. 2013; Merity et al. 2017, section 2)."""
-        if not self.options.weight_drop or not self.training:
+        w, p = self.weights(index), self.options.weight_drop
+        if not p or not self.training:
             return w
-        return w._replace(hh=nn.functional.dropout(w.hh, self.options.weight_drop))
+        return w._replace(hh=self.once(("weights", index), lambda: functional.dropout(w.hh, p)))
 
-    def _recurrent_mask(self, x: Tensor) -> Tensor | None:
+    def _recurrent_mask(self, index: int, x: Tensor) -> Tensor | None:
         """Variational dropout (Gal and Ghahramani 2016): one mask a row, the same at every step."""
-        p = self.options.recurrent_dropout
+        p, shape = self.options.recurrent_dropout, (x.shape[1], self.options.output_size)
         if not p or not self.training:
             return None
-        return x.new_empty(x.shape[1], self.options.output_size).bernoulli_(1 - p) / (1 - p)
+        return self.once(("state", index), lambda: x.new_empty(*shape).bernoulli_(1 - p) / (1 - p))
 
     def _zoneout(self, x: Tensor) -> tuple[Tensor, ...]:
         """Zoneout's share of the old state: drawn in training, its expectation in evaluation."""

@@ -1,7 +1,7 @@
 """A recognizer's network in NumPy and on the engine: whole utterances, and streams of frames."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +19,9 @@ from loopwise.runtime.acoustics import (
     steps_of,
 )
 from loopwise.runtime.cells import Array
-from loopwise.runtime.description import LayerDescription, RecognizerDescription
+from loopwise.runtime.description import RecognizerDescription
 from loopwise.runtime.encoder import Encoder
-from loopwise.runtime.modules import Embedding, Stack, below
+from loopwise.runtime.modules import Embedding, Stack, State, below
 from loopwise.runtime.steps import NumpySteps, Steps
 
 Lengths = NDArray[np.int64]
@@ -47,7 +47,7 @@ class AcousticModel:
         self.description, self.dtype, self._precision = description, dtype, precision
         self.tensors = {name: np.asarray(tensor, dtype) for name, tensor in tensors.items()}
         self._encoder = Encoder(description.layers, below(self.tensors, "layers."))
-        self._packed: dict[str, Any] = {}  # by name, made when first asked for
+        self._packed: Any = None  # made when first asked for
 
     def see(self, frames: Sequence[Array]) -> tuple[Array, Lengths]:
         """Read whole utterances, each frames [T, F].
@@ -70,21 +70,24 @@ class AcousticModel:
 
     def stream(self) -> "AcousticStream":
         """A new stream of frames; the layers must read forwards alone."""
-        return AcousticStream(self, self._steps("layers", self.description.layers, 1))
+        return AcousticStream(self, self._steps())
 
-    def predictor(self, rows: int) -> "Predictor":
-        """The transducer's reader of what was said so far, for so many texts."""
-        assert self.description.transducer is not None
-        return Predictor(self, self._steps("predictor", self.description.transducer.layers, rows))
+    def joint_frames(self, seen: Array) -> Array:
+        """What a transducer's joiner makes of what was seen [..., H], [..., J]."""
+        return joint_frames(self.tensors, seen)
 
-    def _steps(self, name: str, layers: Sequence[LayerDescription], streams: int) -> Steps:
-        own = below(self.tensors, f"{name}.")
+    def predictor(self) -> "Predictor":
+        """The rest of a transducer."""
+        return Predictor(self)
+
+    def _steps(self) -> Steps:
+        layers, own = self.description.layers, below(self.tensors, "layers.")
         if native.engine_takes(layers, own):
-            if name not in self._packed:
-                self._packed[name] = native.pack(layers, own, {}, self._precision)
-            return engine.streams(self._packed[name], streams)
+            if self._packed is None:
+                self._packed = native.pack(layers, own, {}, self._precision)
+            return engine.streams(self._packed, 1)
         stack = Stack(layers, own)
-        return NumpySteps(layers, stack.initial_state(1), stack.forward, streams)
+        return NumpySteps(layers, stack.initial_state(1), stack.forward, 1)
 
 
 class AcousticStream:
@@ -142,43 +145,58 @@ class AcousticStream:
         return seen
 
 
+class Said(NamedTuple):
+    """What a transducer knows of a text: its own, never altered."""
+
+    layers: State
+    """of the prediction network, each array [size]"""
+    joint: Array
+    """[J], what the joiner makes of its output"""
+
+
 class Predictor:
-    """The prediction network over some texts, and the joiner.
+    """A transducer without its encoder; see `codec.search.transducer.predictor`.
 
     Args:
-        model: whose weights it shares.
-        steps: of its layers, one stream a text.
+        model: of a transducer.
+
+    Attributes:
+        size: V, units with the blank.
     """
 
-    def __init__(self, model: AcousticModel, steps: Steps):
-        self._model, self._layers = model, steps
+    def __init__(self, model: AcousticModel):
+        assert model.description.transducer is not None
+        self.size = model.description.units
+        self._tensors = model.tensors
         self._embedding = Embedding(model.tensors["embedding.weight"])
+        layers = below(model.tensors, "predictor.")
+        self._stack = Stack(model.description.transducer.layers, layers)
 
-    def start(self) -> Array:
-        """Begin a text: what the joiner makes of no unit, [1, J]."""
-        self._layers.reset()
-        return self._read(np.zeros(1, np.int64))
+    def start(self) -> Said:
+        """Before the first unit, where the blank is read."""
+        return self._read(self._stack.initial_state(1), [0])[0]
 
-    def step(self, rows: NDArray[np.int32], units: NDArray[np.integer[Any]]) -> Array:
-        """Texts 0 ... n - 1 become those of `rows` [n], each with a unit more: [n, J]."""
-        self._layers.reorder(rows.astype(np.int32))
-        return self._read(units)
+    def advance(self, states: Sequence[Said], units: Sequence[int]) -> list[Said]:
+        """After one unit more; of N states, which may repeat, with a unit for each."""
+        together = tuple(
+            tuple(np.stack(parts) for parts in zip(*layer, strict=True))
+            for layer in zip(*(state.layers for state in states), strict=True)
+        )
+        return self._read(together, units)
 
-    def log_probs(self, frame: Array, unit: Array) -> Array:
-        """Log-probabilities [n, V] of what comes next at a frame, joined with texts [n, J].
+    def join(self, frame: Array, states: Sequence[Said]) -> Array:
+        """Log-probabilities [N, V] after N texts, at a frame [J] as `joint_frames` has it."""
+        said = np.stack([state.joint for state in states])
+        return _log_softmax(joint_logits(self._tensors, frame, said))
 
-        Args:
-            frame: [H], what was seen.
-            unit: [n, J].
-        """
-        tensors = self._model.tensors
-        return _log_softmax(joint_logits(tensors, joint_frames(tensors, frame), unit))
-
-    def _read(self, units: NDArray[np.integer[Any]]) -> Array:
-        rows = np.arange(len(units), dtype=np.int32)
-        embedded = self._embedding(np.asarray(units, np.int64))
-        hidden = self._layers.step(rows, np.ascontiguousarray(embedded))
-        return joint_units(self._model.tensors, hidden)
+    def _read(self, state: State, units: Sequence[int]) -> list[Said]:
+        embedded = self._embedding(np.asarray(units, np.int64))[np.newaxis]
+        hidden, after = self._stack.forward(np.ascontiguousarray(embedded), state)
+        joint = joint_units(self._tensors, hidden[0])
+        return [
+            Said(tuple(tuple(part[n] for part in layer) for layer in after), joint[n])
+            for n in range(len(units))
+        ]
 
 
 def _log_softmax(x: Array) -> Array:

@@ -16,7 +16,7 @@ units, ``J`` joint features.
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-from array_api_compat import array_namespace
+from array_api_compat import array_namespace, device
 
 from loopwise.runtime.description import RecognizerDescription
 
@@ -94,4 +94,4 @@ def joint_logits(tensors: Tensors, frame: Array, unit: Array) -> Array:
 
 
 def _zeros(xp: Any, like: Array, count: int) -> Array:
-    return xp.zeros_like(xp.broadcast_to(like[:1], (count, *like.shape[1:])))
+    return xp.zeros((count, *like.shape[1:]), dtype=like.dtype, device=device(like))

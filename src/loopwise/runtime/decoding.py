@@ -1,20 +1,30 @@
-"""How a recognizer seeks what was said: options, and the search that they ask for."""
+"""How a recognizer seeks what was said: options, and the grammar that they ask for."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypedDict
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, TypedDict
 
 from loopwise.codec.ngram.scorer import NGramScorer
-from loopwise.codec.search.ctc.beam import CtcSearch
-from loopwise.codec.search.ctc.greedy import GreedySearch
 from loopwise.codec.search.ctc.options import CtcOptions
 from loopwise.codec.search.grammar import Grammar
+from loopwise.codec.search.hot_words import HotWords
 from loopwise.codec.search.lexicon import LexiconGrammar
+from loopwise.codec.search.scorer import Blend, Scorer
 from loopwise.codec.search.units import UnitGrammar
 from loopwise.codec.speech.codec import SpeechCodec
-from loopwise.errors import ConfigError
+from loopwise.errors import ConfigError, DataError
+from loopwise.runtime.language_model import LoadedLanguageModel
+from loopwise.runtime.language_scorer import LanguageScorer
+from loopwise.runtime.load import load
 
 Among = Literal["auto", "words", "units"]
+Method = Literal["auto", "ctc", "transducer"]
+Language: TypeAlias = "str | os.PathLike[str] | LoadedLanguageModel | Scorer"
+
+Spell: TypeAlias = Callable[[str], Sequence[int]]
+"""From a phrase to the numbers of what is sought."""
 
 
 class DecodingOptions(TypedDict, total=False):
@@ -22,9 +32,12 @@ class DecodingOptions(TypedDict, total=False):
 
     beam_size: int
     among: Among
-    language: Any
+    method: Method
+    language: Language
     language_weight: float
     word_bonus: float
+    hot_words: Sequence[str]
+    hot_bonus: float
 
 
 @dataclass(frozen=True)
@@ -32,67 +45,119 @@ class Decoding:
     """How what was said is sought.
 
     Attributes:
-        beam_size: texts that are followed at a time; 1 takes the likeliest unit of each step, and
-            knows neither words nor language.
+        beam_size: texts that are followed at a time, at least 1; 1 takes the likeliest unit each
+            time and knows neither words nor language.
         among: ``"words"`` that are known (the lexicon's, or those of the n-grams), or any sequence
             of ``"units"``; ``"auto"`` seeks words where the units are phones.
-        language: what says how likely a word, or a unit, is after others: a
-            `loopwise.codec.search.scorer.Scorer`, ``"own"`` for the n-grams in the bundle, which
-            know words, or ``"none"``.
+        method: ``"ctc"`` or ``"transducer"``; ``"auto"`` takes the transducer if the model has no
+            other.
+        language: what says how likely a word, or where units are sought a unit, is after others:
+            ``"own"``, the n-grams of words in the bundle where words are sought; ``"none"``; a
+            language model of loopwise, or its path; or any `loopwise.codec.search.scorer.Scorer`.
         language_weight: of its logarithms.
-        word_bonus: for each word, in nats.
+        word_bonus: for each word, or unit, in nats.
+        hot_words: words, or phrases, that are expected.
+        hot_bonus: for each of them that is said, in nats.
+
+    Raises:
+        ConfigError: a value that is not allowed, or options that a beam of one cannot heed.
     """
 
     beam_size: int = 16
     among: Among = "auto"
-    language: Any = "own"
+    method: Method = "auto"
+    language: Language = "own"
     language_weight: float = 0.6
     word_bonus: float = 1.5
-    search: CtcOptions = field(default_factory=CtcOptions)
+    hot_words: Sequence[str] = ()
+    hot_bonus: float = 5.0
 
     def __post_init__(self):
         if self.among not in ("auto", "words", "units"):
             raise ConfigError(f"among={self.among!r}: must be auto, words or units")
+        if self.method not in ("auto", "ctc", "transducer"):
+            raise ConfigError(f"method={self.method!r}: must be auto, ctc or transducer")
         CtcOptions(beam_size=self.beam_size)
+        for name in ("language_weight", "word_bonus", "hot_bonus"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not math.isfinite(value):
+                raise ConfigError(f"{name}={value!r}: must be a finite number")
+        heeded = (self.among, self.language, tuple(self.hot_words))
+        if self.beam_size == 1 and heeded not in (("auto", "own", ()), ("units", "none", ())):
+            raise ConfigError(
+                "beam_size=1 takes the likeliest unit each time: it knows no words, language or "
+                "hot words; give a larger one"
+            )
 
 
-def ctc_search(codec: SpeechCodec, options: Decoding) -> CtcSearch | GreedySearch:
-    """The search that options ask for.
+def make_grammar(codec: SpeechCodec, options: Decoding) -> Grammar:
+    """The texts among which options seek.
 
     Raises:
-        ConfigError: words are to be sought, and none are known.
+        ConfigError: words are to be sought and none are known, or a language model of other units.
+        DataError: a hot word that cannot be spelled.
     """
-    if options.beam_size == 1:
-        return GreedySearch(codec.units.size)
-    return CtcSearch(_grammar(codec, options), CtcOptions(beam_size=options.beam_size))
-
-
-def _grammar(codec: SpeechCodec, options: Decoding) -> Grammar:
-    units, weight = codec.units, options.language_weight
-    among = options.among
+    units, among = codec.units, options.among
     if among == "auto":
         among = "words" if units.unit == "phones" else "units"
-    own = options.language == "own"
-    scorer = None if options.language in ("own", "none") else options.language
     if among == "units":
-        if own and units.unit == "words" and codec.language is not None:
-            scorer = NGramScorer(codec.language, units.symbols)
-        return UnitGrammar(units.size, scorer, weight=weight)
+        scorer = _scorer(
+            codec, options, units.symbols, units.unit, lambda phrase: units.encode(phrase).tolist()
+        )
+        return UnitGrammar(units.size, scorer)
     words: Mapping[str, Any] = codec.words
     if not words:
         raise ConfigError(
-            "among='words': this model knows none; train it with data.order, or 'units'"
+            "among='words': this model knows none, neither a lexicon nor n-grams; seek 'units'"
         )
-    if own and codec.language is not None:
-        scorer = NGramScorer(codec.language, tuple(words))
-    return LexiconGrammar(
-        words,
-        units.size,
-        scorer,
-        weight=weight,
-        bonus=options.word_bonus,
-        separator=_space(codec),
-    )
+    numbers = {word: number for number, word in enumerate(words)}
+    scorer = _scorer(codec, options, tuple(words), "words", _speller(codec, numbers))
+    return LexiconGrammar(words, units.size, scorer, separator=_space(codec))
+
+
+def _speller(codec: SpeechCodec, numbers: Mapping[str, int]) -> Spell:
+    def spell(phrase: str) -> Sequence[int]:
+        found = codec.units.normalise(phrase).split()
+        missing = [word for word in found if word not in numbers]
+        if missing:
+            raise DataError(f"hot word {missing[0]!r}: not among the words that are known")
+        return [numbers[word] for word in found]
+
+    return spell
+
+
+def _scorer(
+    codec: SpeechCodec, options: Decoding, names: Sequence[str], unit: str, spell: Spell
+) -> Scorer | None:
+    """All that rates texts besides the sound."""
+    scorers: list[tuple[Scorer, float]] = []
+    language = _language(codec, options.language, names, unit)
+    if language is not None:
+        scorers.append((language, options.language_weight))
+    if options.hot_words:
+        phrases = {tuple(spell(phrase)): options.hot_bonus for phrase in options.hot_words}
+        scorers.append((HotWords(phrases, len(names)), 1.0))
+    bonus = options.word_bonus if unit == "words" else 0.0
+    return Blend(scorers, bonus=bonus) if scorers else None
+
+
+def _language(
+    codec: SpeechCodec, language: Language, names: Sequence[str], unit: str
+) -> Scorer | None:
+    if isinstance(language, str) and language == "none":
+        return None
+    if isinstance(language, str) and language == "own":
+        if codec.language is None or unit != "words":
+            return None
+        return NGramScorer(codec.language, names)
+    if isinstance(language, str | os.PathLike):
+        loaded = load(language)
+        if not isinstance(loaded, LoadedLanguageModel):
+            raise ConfigError(f"language={os.fspath(language)!r}: no language model")
+        language = loaded
+    if isinstance(language, LoadedLanguageModel):
+        return LanguageScorer(language, names, unit, codec.units.symbols[0])
+    return language
 
 
 def _space(codec: SpeechCodec) -> int | None:

@@ -14,10 +14,9 @@ if TYPE_CHECKING:
     from loopwise.runtime.recognizer import LoadedRecognizer
     from loopwise.runtime.translator import LoadedTranslator
 
-Loaded: TypeAlias = (
-    "LoadedLanguageModel | LoadedSequenceModel | LoadedForecaster | LoadedTranslator "
-    "| LoadedRecognizer"
-)
+Loaded: TypeAlias = """
+LoadedLanguageModel | LoadedSequenceModel | LoadedForecaster | LoadedTranslator | LoadedRecognizer
+"""
 
 
 def _forecaster(bundle: Bundle) -> "LoadedForecaster":

@@ -45,15 +45,15 @@ class EndpointRules:
 class Search(Protocol):
     """Seeks texts in what the network puts out, step by step."""
 
-    def push(self, steps: Any) -> None:
+    def push(self, steps: Any, /) -> None:
         """Take steps."""
         ...
 
-    def n_best(self, count: int) -> list[Spoken]:
+    def n_best(self, count: int, /) -> list[Spoken]:
         """The likeliest texts so far."""
         ...
 
-    def finish(self, count: int = 1) -> list[Spoken]:
+    def finish(self, count: int = 1, /) -> list[Spoken]:
         """The likeliest texts of what ends here; then as new."""
         ...
 

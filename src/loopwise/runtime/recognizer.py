@@ -1,7 +1,7 @@
 """Trained recognizers as their users hold them: transcribe, and listen to streams."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, Unpack, cast, overload
 
@@ -14,15 +14,20 @@ from loopwise.codec.audio.files import read_audio
 from loopwise.codec.audio.resampling import resample
 from loopwise.codec.audio.samples import as_samples
 from loopwise.codec.recognition import Recognition
+from loopwise.codec.search.ctc.beam import CtcSearch
 from loopwise.codec.search.ctc.greedy import GreedySearch
+from loopwise.codec.search.ctc.options import CtcOptions
 from loopwise.codec.search.spoken import Spoken, recognition
+from loopwise.codec.search.transducer.beam import TransducerSearch
+from loopwise.codec.search.transducer.greedy import GreedyTransducer
+from loopwise.codec.search.transducer.options import TransducerOptions
 from loopwise.codec.speech.codec import SpeechCodec
 from loopwise.errors import BundleError, ConfigError, DataError
 from loopwise.runtime.acoustic_model import AcousticModel
 from loopwise.runtime.bundle import Bundle, write_bundle
-from loopwise.runtime.decoding import Decoding, DecodingOptions, ctc_search
+from loopwise.runtime.decoding import Decoding, DecodingOptions, make_grammar
 from loopwise.runtime.description import RecognizerDescription, parse_as
-from loopwise.runtime.recognition_stream import EndpointRules, RecognitionStream
+from loopwise.runtime.recognition_stream import EndpointRules, RecognitionStream, Search
 
 Audio: TypeAlias = str | os.PathLike[str] | NDArray[Any]
 """A file of sound (or of ready features), or samples [N] or [N, channels]."""
@@ -66,7 +71,7 @@ class LoadedRecognizer:
         write_bundle(path, self.bundle)
 
     @overload
-    def transcribe(
+    def transcribe(  # pyright: ignore[reportOverlappingOverload]
         self,
         audio: Audio,
         rate: float | None = None,
@@ -108,7 +113,7 @@ class LoadedRecognizer:
         **options: Unpack[DecodingOptions],
     ) -> list[Recognition]:
         """`transcribe` with the times and confidences of words, of one recording or several."""
-        several = [audio] if _is_one(audio) else audio
+        several = cast(Sequence[Audio], [audio] if _is_one(audio) else audio)
         return self.recognised([self.frames(each, rate) for each in several], **options)
 
     def stream(
@@ -129,11 +134,12 @@ class LoadedRecognizer:
                 "this model reads utterances both ways, so it cannot listen while they come: train "
                 "one with bidirectional=false"
             )
+        search, read = self._search(Decoding(**options))
         return RecognitionStream(
             self.codec.features.stream(),
             self._model.stream(),
-            ctc_search(self.codec, Decoding(**options)),
-            self._model.log_probs,
+            search,
+            read,
             self.recognition,
             rules or EndpointRules(),
             self.step,
@@ -143,13 +149,33 @@ class LoadedRecognizer:
         self, frames: Sequence[Frames], **options: Unpack[DecodingOptions]
     ) -> list[Recognition]:
         """What is said in recordings whose frames [T, F] are known."""
-        search = ctc_search(self.codec, Decoding(**options))
+        search, read = self._search(Decoding(**options))
         found: list[Recognition] = []
-        for each, log_probs in zip(frames, self.log_probs(frames), strict=True):
-            search.push(log_probs)
+        for each, steps in zip(frames, self._read(frames, read), strict=True):
+            search.push(steps)
             duration = len(each) * self.codec.features.options.hop
             found.append(self.recognition(search.finish()[0], duration))
         return found
+
+    def _search(self, options: Decoding) -> tuple[Search, Callable[[Any], Any]]:
+        """What seeks, and what it is to be given of what the layers see."""
+        d, greedy = self.description, options.beam_size == 1
+        method = options.method
+        if method == "auto":
+            method = "ctc" if d.ctc else "transducer"
+        if not (d.ctc if method == "ctc" else d.transducer):
+            raise ConfigError(f"method={method!r}: this model was trained without it")
+        if method == "ctc":
+            if greedy:
+                return GreedySearch(self.codec.units.size), self._model.log_probs
+            wanted = CtcOptions(beam_size=options.beam_size)
+            return CtcSearch(make_grammar(self.codec, options), wanted), self._model.log_probs
+        predictor = self._model.predictor()
+        if greedy:
+            return GreedyTransducer(predictor), self._model.joint_frames
+        several = TransducerOptions(beam_size=options.beam_size)
+        grammar = make_grammar(self.codec, options)
+        return TransducerSearch(predictor, grammar, several), self._model.joint_frames
 
     def recognition(self, spoken: Spoken, duration: float) -> Recognition:
         """What a search found, with times in seconds."""
@@ -157,22 +183,32 @@ class LoadedRecognizer:
 
     def units(self, frames: Sequence[Frames]) -> list[list[int]]:
         """The likeliest units of recordings whose frames [T, F] are known, taken greedily."""
-        search = GreedySearch(self.codec.units.size)
+        search, read = self._search(Decoding(beam_size=1))
         found: list[list[int]] = []
-        for log_probs in self.log_probs(frames):
-            search.push(log_probs)
+        for steps in self._read(frames, read):
+            search.push(steps)
             found.append(list(search.finish()[0].ids))
         return found
 
     def log_probs(self, frames: Sequence[Frames]) -> list[NDArray[np.float32]]:
-        """CTC's log-probabilities [K, V] of the steps of each recording, frames [T, F]."""
+        """CTC's log-probabilities [K, V] of the steps of each recording, frames [T, F].
+
+        Raises:
+            ConfigError: the model is a transducer alone.
+        """
+        if not self.description.ctc:
+            raise ConfigError("log_probs: this model is a transducer alone")
+        return self._read(frames, self._model.log_probs)
+
+    def _read(self, frames: Sequence[Frames], read: Callable[[Any], Any]) -> list[NDArray[Any]]:
+        """What `read` makes of what the layers see of recordings, side by side where alike."""
         order = sorted(range(len(frames)), key=lambda i: len(frames[i]))
         found: list[Any] = [None] * len(frames)
-        for rows in _batches(order):
+        for begin in range(0, len(order), BATCH):
+            rows = order[begin : begin + BATCH]
             seen, lengths = self._model.see([frames[i] for i in rows])
-            both = self._model.log_probs(seen)
             for column, row in enumerate(rows):
-                found[row] = both[: lengths[column], column]
+                found[row] = read(seen[: lengths[column], column])
         return found
 
     def frames(self, audio: Audio, rate: float | None = None) -> Frames:
@@ -209,8 +245,3 @@ def _require_fit(description: RecognizerDescription, codec: SpeechCodec) -> None
 
 def _is_one(audio: Any) -> bool:
     return isinstance(audio, str | os.PathLike | np.ndarray)
-
-
-def _batches(order: Sequence[int]) -> Iterator[Sequence[int]]:
-    for begin in range(0, len(order), BATCH):
-        yield order[begin : begin + BATCH]

@@ -5,8 +5,8 @@ from bisect import bisect_right
 import numpy as np
 
 from loopwise.codec.sentences import TranslationCodec
-from loopwise.errors import ConfigError
 from loopwise.runtime.translation_model import Decoder, GrowingSource, TranslationModel, limit
+from loopwise.runtime.waiting import require_wait
 
 
 class TranslationStream:
@@ -30,14 +30,7 @@ class TranslationStream:
     """
 
     def __init__(self, model: TranslationModel, codec: TranslationCodec, wait: int):
-        d = model.description
-        if any(layer.bidirectional for layer in d.encoder) or d.start == "mean":
-            raise ConfigError(
-                "this translator reads the whole sentence before its first word; train one with "
-                "model.wait=3 and model.bidirectional=false to translate word by word"
-            )
-        if wait < 1:
-            raise ConfigError(f"wait={wait}: must be at least 1 word")
+        require_wait(model.description, wait)
         self._model, self._codec, self._wait = model, codec, wait
         self.delays: list[int] = []
         self._begin()

@@ -21,6 +21,7 @@ from loopwise.runtime.description import TranslatorDescription, parse_as
 from loopwise.runtime.modules import Ids
 from loopwise.runtime.translation_model import Read, TranslationModel, limit
 from loopwise.runtime.translation_stream import TranslationStream
+from loopwise.runtime.waiting import require_wait, visible
 
 SEARCH = Search(beam_size=5, length_penalty=1.4)
 """How translations are sought unless told otherwise."""
@@ -199,64 +200,78 @@ class LoadedTranslator(Translating):
         """
         return TranslationStream(self.model, self.codec, self.wait if wait is None else wait)
 
-    def score(self, sources: str | Sequence[str], targets: str | Sequence[str]) -> list[float]:
+    def score(
+        self,
+        sources: str | Sequence[str],
+        targets: str | Sequence[str],
+        wait: int | None = None,
+    ) -> list[float]:
         """The log-probability of each translation, its end included, in nats.
 
         Args:
             sources: one sentence or several.
             targets: as many.
+            wait: source words that are read before the first of the target, as by a `stream`; None
+                for as many as in training; 0 for all, as `translate` reads them.
 
         Raises:
+            ConfigError: to wait, a translator that reads whole sentences.
             DataError: other numbers of them, or as `translate`.
         """
-        return [float(log_probs.sum()) for log_probs in self.log_probs(sources, targets)]
+        return [float(log_probs.sum()) for log_probs in self.log_probs(sources, targets, wait)]
 
     def log_probs(
-        self, sources: str | Sequence[str], targets: str | Sequence[str]
+        self,
+        sources: str | Sequence[str],
+        targets: str | Sequence[str],
+        wait: int | None = None,
     ) -> list[NDArray[Any]]:
         """The log-probability of each token of each translation, its end last: [T + 1] each.
 
         Arguments and errors are those of `score`.
         """
-        return [log_probs for log_probs, _ in self._score(sources, targets)]
+        return [log_probs for log_probs, _ in self._score(sources, targets, wait)]
 
-    def score_tokens(self, source: str, target: str) -> "list[TokenScore]":
+    def score_tokens(self, source: str, target: str, wait: int | None = None) -> "list[TokenScore]":
         """The surprisal of each token of a translation and of its end; they sum to minus `score`.
 
-        Raises:
-            DataError: as `score`.
+        Arguments and errors are those of `score`.
         """
-        (log_probs,) = self.log_probs(source, target)
+        (log_probs,) = self.log_probs(source, target, wait)
         ids = [*self.codec.target.encode(_sentence(target)), self.codec.target.end]
         return [
             TokenScore(self.codec.target.token(int(i)), float(-each))
             for i, each in zip(ids, log_probs, strict=True)
         ]
 
-    def align(self, source: str, target: str) -> Alignment:
+    def align(self, source: str, target: str, wait: int | None = None) -> Alignment:
         """What each token of a given translation looks at.
 
-        Raises:
-            DataError: as `score`.
+        Arguments and errors are those of `score`.
         """
-        ((_, attention),) = self._score(source, target)
+        ((_, attention),) = self._score(source, target, wait)
         ids = [self.codec.source.encode(_sentence(source)), self.codec.target.encode(target)]
         return Alignment.of(self.codec, ids[0], ids[1], attention)
 
     def _score(
-        self, sources: str | Sequence[str], targets: str | Sequence[str]
+        self, sources: str | Sequence[str], targets: str | Sequence[str], wait: int | None
     ) -> list[tuple[NDArray[Any], NDArray[Any]]]:
         """Of each pair log-probabilities [T + 1] and attention [T, S]."""
         lines = [_sentence(text) for text in list_texts(sources, "sources")]
         wanted = [_sentence(text) for text in list_texts(targets, "targets")]
         if len(lines) != len(wanted):
             raise DataError(f"{len(lines)} sources and {len(wanted)} targets; give as many")
+        wait = self.wait if wait is None else wait
+        if wait:
+            require_wait(self.model.description, wait)
         left, right = self.codec.source.encode_all(lines), self.codec.target.encode_all(wanted)
         found: list[Any] = [None] * len(left)
         for rows in _batches(left, empty=True):
-            targets_of = [right[row] for row in rows]
-            read = self.model.read([left[row] for row in rows])
-            scored = self.model.score(read, targets_of, self.codec.target.end)
+            both = [left[row] for row in rows], [right[row] for row in rows]
+            seen = visible(self.codec, *both, wait)
+            scored = self.model.score(
+                self.model.read(both[0]), both[1], self.codec.target.end, seen
+            )
             for n, row in enumerate(rows):
                 steps, places = len(right[row]), len(left[row])
                 log_probs = scored.log_probs[: steps + 1, n]

@@ -92,6 +92,7 @@ def fit(
         try:
             return loop.run(resume, from_checkpoint)
         except LostProcessError as error:
+            interrupts.let_speak()
             traceback.clear_frames(error.__traceback__)  # they hold the wrapped model
             raise loop.abandon() from error
         finally:

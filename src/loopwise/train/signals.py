@@ -8,7 +8,7 @@ import time
 from collections.abc import Generator
 from contextlib import ExitStack, contextmanager
 from types import FrameType
-from typing import Self
+from typing import Any, Self
 
 SAME_REQUEST = 1.0
 """Seconds within which a second signal to several processes is no second request: a scheduler may
@@ -29,7 +29,7 @@ class Interrupts:
     since torchrun passes on a second Ctrl-C as SIGTERM.
 
     Handlers belong to the main thread; in another one nothing is installed. The handlers found are
-    put back on leaving.
+    put back on leaving, but for SIGTERM's after `let_speak`.
 
     Args:
         announce: say on standard error that the signal was understood.
@@ -39,20 +39,28 @@ class Interrupts:
     def __init__(self, announce: bool = True, alone: bool = True):
         self.requested = False
         self._announce, self._alone = announce, alone
-        self._raise = False
+        self._raise = self._speaks = False
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
             for number in _REQUESTS:
                 before = signal.signal(number, self._handle)
-                self._stack.callback(signal.signal, number, before)
+                self._stack.callback(self._put_back, number, before)
             if not self._alone:
                 self._stack.enter_context(_ended_by_a_second(self._announce))
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    def let_speak(self) -> None:
+        """Ignore SIGTERM after leaving, too: this process is about to end, and to say why.
+
+        Once a process has died torchrun sends it to the others, which may still be looking for
+        their words; half a minute later it kills them.
+        """
+        self._speaks = True
 
     @contextmanager
     def at_once(self) -> Generator[None]:
@@ -64,6 +72,10 @@ class Interrupts:
             yield
         finally:
             self._raise = False
+
+    def _put_back(self, number: int, before: Any) -> None:
+        ignored = self._speaks and number == signal.SIGTERM
+        signal.signal(number, signal.SIG_IGN if ignored else before)
 
     def _handle(self, number: int, _: FrameType | None) -> None:
         if self.requested and number == signal.SIGINT and self._alone:

@@ -92,7 +92,11 @@ def test_word_by_word_it_says_how_far_it_lags(waiting, file, wait):
     assert found["bleu"] == translation_score(texts, TARGETS).bleu
     assert found["wait"] == (wait or 1)
     assert found["latency"]["average_lagging"] == pytest.approx(np.mean(lags))
-    assert "perplexity" not in found
+    model = load(waiting)
+    log_probs = np.concatenate(model.log_probs(SOURCES, TARGETS, wait))
+    assert found["perplexity"] == pytest.approx(math.exp(-log_probs.mean()), rel=1e-5)
+    whole = np.concatenate(model.log_probs(SOURCES, TARGETS, 0))
+    assert figures(waiting, file)["perplexity"] == pytest.approx(math.exp(-whole.mean()), rel=1e-5)
     shown = call("evaluate", waiting, file, "--stream", *options).out
     assert f"waits for   {wait or 1} words\nlagging     {np.mean(lags):.2f} words\n" in shown
 

@@ -52,6 +52,14 @@ def test_tokens_add_up_to_their_pair(translator):
     assert [row.split("\t")[1] for row in rows] == words
 
 
+def test_a_translator_that_waits_scores_what_it_was_trained_for(waiting):
+    rows = call("score", waiting, stdin=TEXT.encode()).out.splitlines()
+    model, sides = load(waiting), list(map(list, zip(*PAIRS, strict=True)))
+    expected = model.score(*sides, wait=1)
+    assert [float(row.split("\t")[0]) for row in rows] == pytest.approx(expected, abs=1e-4)
+    assert expected != pytest.approx(model.score(*sides, wait=0), abs=1e-3)
+
+
 def test_mistakes(translator, trained, tmp_path):
     (tmp_path / "p.tsv").write_text("ein Satz ohne Tab\n")
     said = mistake("score", translator, tmp_path / "p.tsv")

@@ -1,6 +1,7 @@
 import json
 import math
 
+import numpy as np
 import pytest
 
 from loopwise.codec.ngram.estimate import estimate
@@ -37,11 +38,22 @@ def test_a_sentence_is_its_words_and_its_end(model):
 
 def test_the_scorer_says_the_same(model):
     scorer = NGramScorer(model, ["c", "elsewhere", "a", "b"])
-    states, logs = scorer.advance([scorer.start()] * 2, [2, 1])
-    states, more = scorer.advance(states, [3, 0])
-    total = [sum(each) for each in zip(logs, more, scorer.end(states), strict=True)]
-    expected = [model.log_probability(["a", "b"]), model.log_probability(["?", "c"])]
-    assert total == pytest.approx(expected)
+    names = {"c": 0, "elsewhere": 1, "a": 2, "b": 3}
+    for text in [["a", "b"], ["elsewhere", "c", "a"], []]:
+        scored, total = scorer.start(), 0.0
+        for word in text:
+            assert scored.scores.shape == (5,)
+            total += scored.scores[names[word]]
+            [scored, _] = scorer.advance([scored.state] * 2, [names[word], 0])
+        total += scored.scores[-1]
+        assert total == pytest.approx(model.log_probability(text))
+
+
+def test_all_words_at_once(model):
+    words = range(len(model.words))
+    for context in [(), *((i,) for i in words), *((i, j) for i in words for j in words)]:
+        expected = [model.log(context, word) for word in words]
+        np.testing.assert_allclose(model.logs(context), expected)
 
 
 def test_json(model):

@@ -1,12 +1,12 @@
 import pytest
 
 from loopwise.codec.search.lexicon import LexiconGrammar
-from loopwise.codec.search.trie import trie
+from loopwise.codec.search.trie import Trie
 from loopwise.errors import ConfigError, DataError
 
 
 def test_words_that_begin_alike_share_branches_and_words_that_sound_alike_a_leaf():
-    root = trie({"to": [(1, 2)], "two": [(1, 2)], "tea": [(1, 3), (1, 3)], "o": [(2,)]}, 4)
+    root = Trie({"to": [(1, 2)], "two": [(1, 2)], "tea": [(1, 3), (1, 3)], "o": [(2,)]}, 4).root
     assert root.children.keys() == {1, 2}
     assert root.children[1].children.keys() == {2, 3}
     assert root.children[1].children[2].words == (0, 1)

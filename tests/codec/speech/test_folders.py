@@ -167,5 +167,5 @@ def test_a_flaw_in_a_folder_is_named_or_counted(beside, files, place, message, d
 
 
 def test_a_folder_without_audio_is_named(beside):
-    with pytest.raises(DataError, match=r"no audio in this folder \(.wav, .flac, .ogg, .mp3, .mfc"):
+    with pytest.raises(DataError, match=r"no audio in this folder \(.wav, .flac, .ogg, .mp3, .npy"):
         read_utterances(beside(a_txt=b"A"))

@@ -1,6 +1,7 @@
 """Transcripts as files."""
 
 import json
+import math
 import re
 
 import pytest
@@ -38,6 +39,11 @@ def test_json_is_one_line_with_times():
     assert found["parts"][0]["score"] == -1.5
     word = {"text": "GUTEN", "start": 0.5, "end": 0.812, "confidence": 0.875}
     assert found["parts"][0]["words"][0] == word
+
+
+def test_json_has_no_infinity():
+    found = json.loads(transcript("json", "a", [heard(score=-math.inf)]))
+    assert found["parts"][0]["score"] is None
 
 
 def test_srt():

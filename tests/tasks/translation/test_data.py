@@ -11,7 +11,7 @@ from loopwise.codec.pairs import list_pairs
 from loopwise.codec.sentences import train_translation_codec
 from loopwise.errors import DataError
 from loopwise.tasks.bucketing import Buckets
-from loopwise.tasks.translation.data import PairStream, make_batch, seen
+from loopwise.tasks.translation.data import PairStream, make_batch
 from loopwise.tasks.translation.pairs import hold_out
 from tasks.translation.texts import pairs
 
@@ -130,16 +130,12 @@ def test_a_batch_is_padded_at_the_end():
     assert batch.visible is None
 
 
-def test_what_a_word_may_see_under_wait_k():
-    made = train_translation_codec(["abcd ef ghij kl"], ["mn opqr st uv wx"], unit="chars")
-    source = made.source.encode("abcd ef ghij")  # with their spaces words of 5, 3, 5 characters
-    target = np.append(made.target.encode("mn op st uv"), made.target.end)
-    expected = [5] * 3 + [8] * 3 + [13] * 3 + [13] * 3 + [13]
-    assert seen(made, source, target, 1).tolist() == expected
-    assert seen(made, source, target, 2).tolist() == [8] * 3 + [13] * 10
-    assert seen(made, source, target, 9).tolist() == [13] * 13
-    nothing = np.array([made.target.end])
-    assert seen(made, source, nothing, 1).tolist() == [13]
+def test_a_batch_says_what_may_be_seen():
+    of = list_pairs([("a b c", "x"), ("a c", "x y")])
+    made = codec(of)
+    ids = made.source.encode_all(of.sources), made.target.encode_all(of.targets)
+    assert make_batch(made, *ids, wait=1).visible.T.tolist() == [[1, 3, 1], [1, 2, 2]]
+    assert make_batch(made, *ids, wait=2).visible.T.tolist() == [[2, 3, 1], [2, 2, 2]]
 
 
 def test_held_out_sentences_are_not_learned_from():

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from loopwise.nn.regularize import same_masks
 from loopwise.runtime.translation_model import GrowingSource, TranslationModel
 from loopwise.runtime.translation_network import head
 from loopwise.tasks.translation.model import PairBatch, TranslationNetwork, describe
@@ -180,6 +181,33 @@ def test_scheduled_sampling_reads_its_own_words():
     stepwise = network(scheduled_sampling=0.9).eval()(given).nats
     torch.testing.assert_close(stepwise, true)  # in evaluation nothing is drawn
     assert abs(own - true) > 1e-3
+
+
+DROPOUTS = {
+    "embedding": {"dropout_embedding": 0.5},
+    "input": {"dropout_input": 0.5},
+    "hidden": {"dropout_hidden": 0.5},
+    "output": {"dropout_output": 0.5},
+    "state": {"recurrent_dropout": 0.5},
+    "weights": {"weight_drop": 0.5},
+}
+
+
+@pytest.mark.parametrize("locked", [True, False])
+@pytest.mark.parametrize("name", DROPOUTS)
+def test_a_mask_is_of_a_sentence_step_by_step_as_all_at_once(name, locked):
+    """What is drawn once a sentence; dropouts that are not locked are drawn each step."""
+    net = network(decoder_layers=2, locked=locked, **{"dropout_hidden": 0.0, **DROPOUTS[name]})
+    memory, start = net.encode(batch().source, batch().source_lengths)
+    net.train()
+    there = batch().targets >= 0
+    with same_masks(net):
+        at_once = net.decode(batch(), memory, start)
+        net.config = net.config.model_copy(update={"scheduled_sampling": 1e-30})  # never
+        stepwise = net.decode(batch(), memory, start)
+    same = torch.allclose(stepwise.dropped[there], at_once.dropped[there], atol=1e-5)
+    assert same == (locked or name in ("embedding", "state", "weights"))
+    assert not torch.allclose(net.decode(batch(), memory, start).readout, stepwise.readout)
 
 
 def test_dropout_is_of_training_alone():

@@ -79,7 +79,7 @@ def evaluate_translations(
     search: SearchGroup,
     as_json: bool,
 ) -> None:
-    """Print BLEU, chrF and perplexity; of translations word by word, how far they lag instead.
+    """Print BLEU, chrF and perplexity; of translations word by word also how far they lag.
 
     Raises:
         ConfigError: options that do not fit each other or the model.
@@ -111,7 +111,7 @@ def evaluate_translations(
         tokenize=options.tokenize or "13a",
         lowercase=options.lowercase,
     )
-    perplexity = None if options.stream else _perplexity(model, pairs)
+    perplexity = _perplexity(model, pairs, outcome.wait or 0)
     if as_json:
         print(json.dumps(_json(pairs, outcome, score, perplexity), indent=2, ensure_ascii=False))
     else:
@@ -155,16 +155,16 @@ def _word_by_word(
     return Outcome(texts, seconds, latency(delays, *lengths), used)
 
 
-def _perplexity(model: "LoadedTranslator", pairs: "Pairs") -> float:
-    """Of the translations given, a token, their ends included."""
+def _perplexity(model: "LoadedTranslator", pairs: "Pairs", wait: int) -> float:
+    """Of the translations given, a token, their ends included; seeing what was seen for BLEU."""
     from loopwise.codec.metrics import perplexity
 
-    found = model.log_probs(pairs.sources, pairs.targets)
+    found = model.log_probs(pairs.sources, pairs.targets, wait)
     return perplexity(-sum(float(each.sum()) for each in found) / sum(map(len, found)))
 
 
 def _lines(
-    pairs: "Pairs", outcome: Outcome, score: "TranslationScore", perplexity: float | None
+    pairs: "Pairs", outcome: Outcome, score: "TranslationScore", perplexity: float
 ) -> list[str]:
     dropped = f"; {pairs.dropped}" if pairs.dropped.total else ""
     rate = len(pairs) / outcome.seconds
@@ -173,9 +173,8 @@ def _lines(
         f"{pairs.name}: {len(pairs):,} pairs{dropped}",
         f"BLEU        {score.bleu:.2f}   {precisions}, brevity {score.brevity_penalty:.3f}",
         f"chrF        {score.chrf:.2f}",
+        f"perplexity  {perplexity:.3f}",
     ]
-    if perplexity is not None:
-        rows.append(f"perplexity  {perplexity:.3f}")
     if outcome.latency is not None:
         lag = outcome.latency
         rows += [
@@ -193,11 +192,9 @@ def _lines(
 
 
 def _json(
-    pairs: "Pairs", outcome: Outcome, score: "TranslationScore", perplexity: float | None
+    pairs: "Pairs", outcome: Outcome, score: "TranslationScore", perplexity: float
 ) -> dict[str, Any]:
-    found: dict[str, Any] = {"pairs": len(pairs), **asdict(score)}
-    if perplexity is not None:
-        found["perplexity"] = perplexity
+    found: dict[str, Any] = {"pairs": len(pairs), **asdict(score), "perplexity": perplexity}
     if outcome.latency is not None:
         found |= {"wait": outcome.wait, "latency": asdict(outcome.latency)}
     found |= {"seconds": outcome.seconds, "sentences_per_second": len(pairs) / outcome.seconds}

@@ -36,7 +36,8 @@ def score(
     Prints the natural logarithm of a line's probability, its end included, and the line. Every line
     stands alone, as if at the beginning of a text. With --tokens: a table of line number, token and
     surprisal. A model of bytes scores any file; what is not UTF-8 is shown as \xff. Of a translator
-    it is the probability of the translation where the source is known.
+    it is the probability of the translation where the source is known: all of it, or as many words
+    as the translator was trained to wait for.
     """
     files = files or []
     loaded = open_model_before(files, model, "score")

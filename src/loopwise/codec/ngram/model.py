@@ -4,6 +4,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias, cast
 
+import numpy as np
+from numpy.typing import NDArray
+
 from loopwise.codec.base import json_field
 from loopwise.errors import DataError
 
@@ -52,6 +55,11 @@ class NGram:
         self._numbers = {word: number for number, word in enumerate(self.words)}
         self._check()
         self._entries = {gram: entry for each in self.grams for gram, entry in each.items()}
+        self._following: dict[Gram, tuple[list[int], list[float]]] = {}
+        for (*context, word), entry in self._entries.items():
+            following = self._following.setdefault(tuple(context), ([], []))
+            following[0].append(word)
+            following[1].append(entry.log)
 
     def number(self, word: str) -> int:
         """The word's number, that of ``<unk>`` if it is not in the vocabulary."""
@@ -78,6 +86,16 @@ class NGram:
             if skipped is not None:
                 backoff += skipped.backoff
         raise DataError(f"word {word}: numbers here are 0 to {len(self.words) - 1}")
+
+    def logs(self, context: Gram) -> NDArray[np.float64]:
+        """Natural logarithms of the probabilities ``[V]`` of all words after others."""
+        below = self.logs(context[1:]) if context else np.empty(len(self.words))
+        entry = self._entries.get(context)
+        if entry is not None:
+            below += entry.backoff
+        words, logs = self._following.get(context, ((), ()))
+        below[list(words)] = logs
+        return below
 
     def end(self, context: Gram) -> float:
         """Natural logarithm of the probability that the sentence ends."""

@@ -2,15 +2,19 @@
 
 A word is rated when the next one begins, or the text ends: until then words that sound alike are
 one state, and so are the pronunciations of a word from there on. Nothing is thus followed twice,
-and a search adds up all ways in which a text may be pronounced.
+and a search adds up all ways in which a text may be pronounced. Within a word, the state's score
+looks ahead to the best word that may come of it, so that a beam is not full of unlikely ones.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from loopwise.codec.search.grammar import Reading, State
-from loopwise.codec.search.scorer import Scorer
-from loopwise.codec.search.trie import TrieNode, trie
+from loopwise.codec.search.scorer import Scored, Scorer
+from loopwise.codec.search.trie import Trie, TrieNode
 from loopwise.errors import ConfigError, DataError
 
 
@@ -22,15 +26,24 @@ class History:
         word: number of the last word, -1 at the start.
         depth: how many words.
         score: what the language adds for them.
-        after: the scorer's state.
+        after: what the scorer says of what follows.
+        ahead: the best score of the words that may come of each node, by its index.
         longer: the histories with one word more, by its number.
         states: the states with this history, by where they are in the next word.
     """
 
-    __slots__ = ("after", "depth", "longer", "parent", "score", "states", "word")
+    __slots__ = ("after", "ahead", "depth", "longer", "parent", "score", "states", "word")
 
-    def __init__(self, parent: "History | None", word: int, score: float, after: Any):
-        self.parent, self.word, self.score, self.after = parent, word, score, after
+    def __init__(
+        self,
+        parent: "History | None",
+        word: int,
+        score: float,
+        after: Scored,
+        ahead: NDArray[Any],
+    ):
+        self.parent, self.word, self.score = parent, word, score
+        self.after, self.ahead = after, ahead
         self.depth: int = 0 if parent is None else parent.depth + 1
         self.longer: dict[int, History] = {}
         self.states: dict[TrieNode, LexiconState] = {}
@@ -49,27 +62,24 @@ class LexiconState(State):
     __slots__ = ("history", "node")
 
     def __init__(self, history: History, node: TrieNode):
-        super().__init__(node.unit, history.score)
+        super().__init__(node.unit, history.score + float(history.ahead[node.index]))
         self.history, self.node = history, node
 
 
 class LexiconGrammar:
     """Every sequence of the lexicon's words; see `loopwise.codec.search.grammar.Grammar`.
 
-    A text's score is ``weight`` times its log probability by the scorer, its end included, and
-    ``bonus`` for each word.
+    A text's score is the scorer's sum over its words and its end.
 
     Args:
         pronunciations: of each word, one or several, as ids of units.
         size: of the vocabulary, the blank among it.
-        scorer: a language model of words by their numbers in the mapping; None for none.
-        weight: of the scorer.
-        bonus: for each word.
+        scorer: of the words, by their numbers in the mapping; None for none.
         separator: the unit that stands between words, such as the space among characters; None
             where words follow each other directly.
 
     Raises:
-        DataError: see `loopwise.codec.search.trie.trie`; and if a word has the separator in it.
+        DataError: see `loopwise.codec.search.trie.Trie`; and if a word has the separator in it.
         ConfigError: if the separator is not in ``[1, size)``.
     """
 
@@ -79,25 +89,25 @@ class LexiconGrammar:
         size: int,
         scorer: Scorer | None = None,
         *,
-        weight: float = 0.0,
-        bonus: float = 0.0,
         separator: int | None = None,
     ):
         self.size = size
         self.words = tuple(pronunciations)
-        self._root = trie(pronunciations, size)
-        self._between = self._root
+        self._trie = Trie(pronunciations, size)
+        self._root = self._between = self._trie.root
         self._separator = separator
         if separator is not None:
             _require_separator(pronunciations, separator, size)
             self._between = TrieNode(separator)
             self._between.children = self._root.children
-        self._scorer, self._weight, self._bonus = scorer, weight, bonus
+        self._scorer: Scorer = _Indifferent(len(self.words)) if scorer is None else scorer
 
     def start(self) -> LexiconState:
         """No words."""
-        after = None if self._scorer is None else self._scorer.start()
-        return History(None, -1, 0.0, after).state(self._root)
+        return self._history(None, -1, 0.0, self._scorer.start()).state(self._root)
+
+    def _history(self, parent: History | None, word: int, score: float, after: Scored) -> History:
+        return History(parent, word, score, after, self._trie.best(after.scores[:-1]))
 
     def expand(self, pairs: Sequence[tuple[LexiconState, int]]) -> None:
         """See `Grammar.expand`."""
@@ -128,34 +138,30 @@ class LexiconGrammar:
         )
         if not missing:
             return
-        afters, logs = [None] * len(missing), [0.0] * len(missing)
-        if self._scorer is not None:
-            afters, logs = self._scorer.advance(
-                [history.after for history, _ in missing], [word for _, word in missing]
-            )
-        for (history, word), after, log in zip(missing, afters, logs, strict=True):
-            score = history.score + self._weight * log + self._bonus
-            history.longer[word] = History(history, word, score, after)
+        found = self._scorer.advance(
+            [history.after.state for history, _ in missing], [word for _, word in missing]
+        )
+        for (history, word), after in zip(missing, found, strict=True):
+            score = history.score + float(history.after.scores[word])
+            history.longer[word] = self._history(history, word, score, after)
 
     def read(self, states: Sequence[LexiconState], *, final: bool) -> list[list[Reading]]:
         """See `Grammar.read`; before the text's end, a word that is not whole is left out."""
         self._lengthen(states)
-        histories = [self._histories(state, final=final) for state in states]
-        ends: dict[History, float] = {}
-        if final and self._scorer is not None:
-            last = list(dict.fromkeys(history for several in histories for history in several))
-            logs = self._scorer.end([history.after for history in last])
-            ends = {h: self._weight * log for h, log in zip(last, logs, strict=True)}
-        return [
-            [Reading(h, h.score + ends.get(h, 0.0), self._spelled(h)) for h in several]
-            for several in histories
-        ]
+        return [self._readings(state, final=final) for state in states]
 
-    def _histories(self, state: LexiconState, *, final: bool) -> list[History]:
+    def _readings(self, state: LexiconState, *, final: bool) -> list[Reading]:
         history, node = state.history, state.node
         if node.words:
-            return [history.longer[word] for word in node.words]
-        return [] if final and node not in (self._root, self._between) else [history]
+            whole = [history.longer[word] for word in node.words]
+        elif not final:
+            return [Reading(history, state.score, self._spelled(history))]
+        else:
+            whole = [history] if node in (self._root, self._between) else []
+        return [
+            Reading(h, h.score + (float(h.after.scores[-1]) if final else 0.0), self._spelled(h))
+            for h in whole
+        ]
 
     def _spelled(self, history: History) -> tuple[str, ...]:
         words: list[str] = []
@@ -190,3 +196,16 @@ def _require_separator(
     for word, variants in pronunciations.items():
         if any(separator in units for units in variants):
             raise DataError(f"lexicon: {word!r} has the separator, unit {separator}, in it")
+
+
+class _Indifferent:
+    """Adds nothing."""
+
+    def __init__(self, words: int):
+        self._scored = Scored(None, np.zeros(words + 1))
+
+    def start(self) -> Scored:
+        return self._scored
+
+    def advance(self, states: Sequence[Any], units: Sequence[int]) -> list[Scored]:
+        return [self._scored] * len(units)

@@ -63,40 +63,51 @@ def ranked(
     texts = _texts(grammar, found, final=final)
     if not texts:
         texts = _texts(grammar, found, final=False)
-    texts.sort(key=lambda text: text[0].score + text[1], reverse=True)
-    return [_spoken(grammar, *text) for text in texts[:count]]
+    texts.sort(key=lambda text: text.score, reverse=True)
+    return [_spoken(grammar, text) for text in texts[:count]]
 
 
-def _texts(
-    grammar: Grammar, followed: list[Followed], *, final: bool
-) -> list[tuple[Reading, float, Link | None]]:
-    """Texts with the log probability of all their states, and the link of the likeliest."""
-    texts: dict[Any, tuple[Reading, float, Link | None]] = {}
+class _Text(NamedTuple):
+    """A text, the log probability of all its states and, with the language's share, its score."""
+
+    reading: Reading
+    total: float
+    score: float
+    link: Link | None
+
+
+def _texts(grammar: Grammar, followed: list[Followed], *, final: bool) -> list[_Text]:
+    texts: dict[Any, _Text] = {}
     readings = grammar.read([each.state for each in followed], final=final)
     for each, several in zip(followed, readings, strict=True):
         for reading in several:
-            same = texts.get(reading.text)
+            same, score = texts.get(reading.text), each.total + reading.score
             texts[reading.text] = (
-                (reading, each.total, each.link)
+                _Text(reading, each.total, score, each.link)
                 if same is None
-                else (reading, log_add(same[1], each.total), same[2])
+                else same._replace(
+                    total=log_add(same.total, each.total), score=log_add(same.score, score)
+                )
             )
     return list(texts.values())
 
 
-def _spoken(grammar: Grammar, reading: Reading, total: float, link: Link | None) -> Spoken:
+def _spoken(grammar: Grammar, text: _Text) -> Spoken:
     links: list[Link] = []
+    link = text.link
     while link is not None:
         links.append(link)
         link = link.before
     links.reverse()
+    starts = [each.start for each in links]
+    bounds = [*starts[1:], math.inf]  # a transducer may say several units in a frame
     return Spoken(
         tuple(each.state.unit for each in links),
-        tuple(each.start for each in links),
-        tuple(each.end for each in links),
+        tuple(starts),
+        tuple(int(min(each.end, bound)) for each, bound in zip(links, bounds, strict=False)),
         tuple(min(1.0, math.exp(each.peak)) for each in links),
-        reading.words,
+        text.reading.words,
         tuple(grammar.word(each.state) for each in links),
-        total,
-        total + reading.score,
+        text.total,
+        text.score,
     )

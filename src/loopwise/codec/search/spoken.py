@@ -1,7 +1,7 @@
 """What a search for speech finds."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,7 +15,8 @@ class Spoken:
     Attributes:
         ids: the units.
         starts: the frame in which each begins; ascending.
-        ends: the frame before which it ends, above its start and at most the next one's.
+        ends: the frame before which it ends, at most the next one's start; its own start where
+            several units were said in a frame.
         confidences: the unit's greatest probability in its frames.
         words: as a lexicon spells them; None from a search without.
         numbers: for each unit the number of its word; -1 for a unit that belongs to none, and all
@@ -46,7 +47,7 @@ class SpokenUnits(Protocol):
         """One unit in printable form."""
         ...
 
-    def words(self, ids: Sequence[int]) -> Sequence[int]:
+    def words(self, ids: Sequence[int]) -> Iterable[int]:
         """For each unit the number of the word, from 0, to which it belongs; -1 for none."""
         ...
 

@@ -4,11 +4,12 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from loopwise.codec.audio import feature_files
 from loopwise.codec.corpus import reading
 from loopwise.codec.speech.utterances import Flaw, Utterance, utterance_of
 from loopwise.errors import DataError
 
-SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".mfc", ".npy")
+SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", *feature_files.SUFFIXES)
 """Endings of the files that are taken for audio or features, in any case."""
 
 

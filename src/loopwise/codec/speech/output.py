@@ -2,6 +2,7 @@
 
 import html
 import json
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Literal, TypeAlias, get_args
@@ -82,7 +83,11 @@ def _json(name: str, parts: Sequence[Recognition]) -> str:
         "audio": name,
         "text": " ".join(part.text for part in parts if part.text),
         "parts": [
-            {"text": part.text, "score": part.score, "words": [_told(word) for word in part.words]}
+            {
+                "text": part.text,
+                "score": part.score if math.isfinite(part.score) else None,  # JSON has no infinity
+                "words": [_told(word) for word in part.words],
+            }
             for part in parts
         ],
     }

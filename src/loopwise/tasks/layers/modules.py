@@ -1,6 +1,7 @@
 """Recurrent layers over each other as torch modules, with dropout between them."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple, cast
 
 import torch
@@ -9,7 +10,7 @@ from torch.nn import functional
 
 from loopwise.nn.layers import GRU, LSTM, RNN, Layer
 from loopwise.nn.options import Extras
-from loopwise.nn.regularize import activation_penalty, locked_dropout
+from loopwise.nn.regularize import DrawsOnce, activation_penalty, locked_dropout
 from loopwise.nn.state import State
 from loopwise.runtime.description import LayerDescription
 from loopwise.tasks.layers.config import LayersConfig
@@ -28,7 +29,7 @@ class LayersReading(NamedTuple):
     """[T, B, P] of each layer, as the next one reads it"""
 
 
-class RecurrentLayers(nn.ModuleList):
+class RecurrentLayers(nn.ModuleList, DrawsOnce):
     """Layers over each other, named ``0``, ``1``, ... as a bundle has them.
 
     Args:
@@ -64,22 +65,22 @@ class RecurrentLayers(nn.ModuleList):
         )
         states: list[State] = []
         each: list[Tensor] = []
-        x = self._drop(x, self.config.dropout_input)
+        x = self._drop(x, self.config.dropout_input, "input")
         last = len(self) - 1
         for number, (layer, before) in enumerate(zip(self, carried, strict=True)):
             y, after = layer(fold(x, self.dilations[number]), before, lengths=lengths)
             y = unfold(y, len(x), self.dilations[number])
             if self.residual[number]:
                 y = y + x
-            x = y if number == last else self._drop(y, self.config.dropout_hidden)
+            x = y if number == last else self._drop(y, self.config.dropout_hidden, number)
             states.append(after)
             each.append(x)
-        dropped = self._drop(x, self.config.dropout_output)
+        dropped = self._drop(x, self.config.dropout_output, "output")
         return LayersReading(x, dropped, tuple(states), (*each[:-1], dropped))
 
-    def _drop(self, x: Tensor, p: float) -> Tensor:
+    def _drop(self, x: Tensor, p: float, place: str | int) -> Tensor:
         if self.config.locked:
-            return locked_dropout(x, p, self.training)
+            return locked_dropout(x, p, self.training, partial(self.once, place))
         return functional.dropout(x, p, self.training)
 
 

@@ -123,7 +123,7 @@ class RecognitionNetwork(nn.Module):
 
     def _predict(self, texts: Texts) -> Tensor:
         """The prediction network's outputs after 0 ... U units of the texts, [U + 1, B, P]."""
-        begun = torch.cat([torch.zeros_like(texts.units[:1]), texts.units])
+        begun = nn.functional.pad(texts.units, (0, 0, 1, 0))
         embedded = nn.functional.embedding(begun, self.get_parameter("embedding.weight"))
         return self.predictor(embedded).dropped
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from loopwise.codec.pairs import Pairs
 from loopwise.codec.sentences import TranslationCodec
+from loopwise.runtime.waiting import visible
 from loopwise.tasks.bucketing import Buckets, BucketStream, Lengths, pad
 from loopwise.tasks.translation.model import PairBatch
 
@@ -122,28 +123,12 @@ def make_batch(
     end = codec.target.end
     ended = [np.append(target, end) for target in targets]
     begun = [np.concatenate([[end], target]) for target in targets]
-    visible = None
-    if wait:
-        both = zip(sources, ended, strict=True)
-        visible = torch.from_numpy(pad([seen(codec, s, t, wait) for s, t in both], 1))
+    seen = visible(codec, sources, targets, wait)
     return PairBatch(
         torch.from_numpy(pad(sources, 0)),
         torch.tensor([len(source) for source in sources]),
         torch.from_numpy(pad(begun, 0)),
         torch.from_numpy(pad(ended, -1)),
         torch.tensor([len(target) for target in ended]),
-        visible,
+        None if seen is None else torch.from_numpy(seen.T.copy()),
     )
-
-
-def seen(codec: TranslationCodec, source: Ids, target: Ids, wait: int) -> NDArray[np.int64]:
-    """How many source tokens each of a target's [T] may see under wait-k (Ma et al. 2019).
-
-    The tokens of word j see the words up to j + k - 1, and all once these are over. The end token,
-    the last of `target`, sees all.
-    """
-    words = codec.source.words(source)
-    ends = np.append(np.flatnonzero(np.diff(words)) + 1, len(source))  # tokens up to each word
-    place = codec.target.words(target) + wait - 1
-    place[-1] = len(source)
-    return ends[np.minimum(place, len(ends) - 1)].astype(np.int64)

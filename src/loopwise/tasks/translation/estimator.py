@@ -113,9 +113,14 @@ class Translator(Estimator[TranslationConfig, LoadedTranslator]):
         """The ``n_best`` translations of each sentence; see `LoadedTranslator.translations`."""
         return self.fitted.translations(sentences, **options)
 
-    def score(self, sources: str | Sequence[str], targets: str | Sequence[str]) -> list[float]:
+    def score(
+        self,
+        sources: str | Sequence[str],
+        targets: str | Sequence[str],
+        wait: int | None = None,
+    ) -> list[float]:
         """The log-probability of each translation in nats; see `LoadedTranslator.score`."""
-        return self.fitted.score(sources, targets)
+        return self.fitted.score(sources, targets, wait)
 
     def stream(self, wait: int | None = None) -> TranslationStream:
         """Translate word by word; see `LoadedTranslator.stream`."""

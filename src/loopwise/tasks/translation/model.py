@@ -1,6 +1,7 @@
 """The translation network as a torch module: embeddings, layers, and the shared attention."""
 
 import math
+from functools import partial
 from typing import NamedTuple, cast
 
 import torch
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from loopwise.nn.cross_entropy import linear_cross_entropy
-from loopwise.nn.regularize import drop_embeddings, locked_dropout
+from loopwise.nn.regularize import DrawsOnce, drop_embeddings, locked_dropout, same_masks
 from loopwise.nn.state import State
 from loopwise.runtime.description import TranslatorDescription
 from loopwise.runtime.translation_network import (
@@ -81,7 +82,7 @@ class Decoding(NamedTuple):
     """[T, B, H], the same after dropout"""
 
 
-class TranslationNetwork(nn.Module):
+class TranslationNetwork(nn.Module, DrawsOnce):
     """Encoder, attention, decoder, readout.
 
     Args:
@@ -105,7 +106,8 @@ class TranslationNetwork(nn.Module):
         memory, start = self.encode(batch.source, batch.source_lengths)
         decoding = self.decode(batch, memory, start)
         there = batch.targets >= 0
-        rows, targets = self._drop(decoding.readout)[there], batch.targets[there]
+        rows = self._drop(decoding.readout, self.config.dropout_readout, "readout")[there]
+        targets = batch.targets[there]
         weight, bias = head(self.description, self.own())
         nats = linear_cross_entropy(rows, weight, bias, targets)
         smoothing = _smoothing(rows, weight, bias, targets)
@@ -113,14 +115,14 @@ class TranslationNetwork(nn.Module):
 
     def encode(self, source: Tensor, lengths: Tensor) -> tuple[Memory, State]:
         """Read sources [S, B]: what the decoder may look at, and what it begins with."""
-        embedded = self._embed(source_embedding(self.own()), source)
+        embedded = self._embed(source_embedding(self.own()), source, "source")
         there = torch.arange(len(source), device=source.device)[:, None] < lengths
         return self.read(embedded * there[..., None], lengths)
 
     def read(self, embedded: Tensor, lengths: Tensor) -> tuple[Memory, State]:
         """`encode` of the features of sources, [S, B, E], which are 0 beyond their lengths."""
         states = self.encoder(embedded, lengths=lengths).dropped
-        seen = locked_dropout(embedded, self.config.dropout_input, self.training)
+        seen = self._drop(embedded, self.config.dropout_input, "memory")
         memory = memorise(self.description, self.own(), states, seen, lengths)
         start = begin(self.description, self.own(), states, lengths)
         return memory, _as_state(self.description, start)
@@ -128,8 +130,9 @@ class TranslationNetwork(nn.Module):
     def decode(self, batch: PairBatch, memory: Memory, start: State) -> Decoding:
         """Read the targets' inputs."""
         if self.description.stepwise or (self.training and self.config.scheduled_sampling):
-            return self._decode_stepwise(batch, memory, start)
-        embedded = self._embed(self.own()["embedding.weight"], batch.inputs)
+            with same_masks(self):
+                return self._decode_stepwise(batch, memory, start)
+        embedded = self._embed(self.own()["embedding.weight"], batch.inputs, "target")
         output, dropped, *_ = self.decoder(embedded, start, batch.target_lengths)
         visible = None if batch.visible is None else batch.visible.T
         found = look(self.description, self.own(), memory, dropped.transpose(0, 1), visible)
@@ -148,7 +151,7 @@ class TranslationNetwork(nn.Module):
         for t in range(len(ids)):
             if t:
                 token = self._next(ids[t], readout, batch.targets[t])
-            x = self._embed(table, token[None])
+            x = self._embed(table, token[None], "target")
             if d.input_feeding:
                 x = torch.cat([x, readout[None].to(x.dtype)], -1)
             output, dropped, state, _ = self.decoder(x, state)
@@ -177,11 +180,12 @@ class TranslationNetwork(nn.Module):
         named = self.named_parameters()
         return {n: p for n, p in named if not n.startswith(("encoder.", "decoder."))}
 
-    def _embed(self, table: Tensor, ids: Tensor) -> Tensor:
-        return drop_embeddings(table, ids, self.config.dropout_embedding, self.training)
+    def _embed(self, table: Tensor, ids: Tensor, side: str) -> Tensor:
+        once, p = partial(self.once, side), self.config.dropout_embedding
+        return drop_embeddings(table, ids, p, self.training, once)
 
-    def _drop(self, readout: Tensor) -> Tensor:
-        return locked_dropout(readout, self.config.dropout_readout, self.training)
+    def _drop(self, x: Tensor, p: float, place: str) -> Tensor:
+        return locked_dropout(x, p, self.training, partial(self.once, place))
 
     @torch.no_grad()
     def _initialise(self, scale: float) -> None:

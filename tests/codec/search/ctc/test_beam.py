@@ -14,6 +14,7 @@ from loopwise.codec.search.ctc.beam import SWEEP, CtcSearch
 from loopwise.codec.search.ctc.greedy import GreedySearch
 from loopwise.codec.search.ctc.options import CtcOptions
 from loopwise.codec.search.lexicon import LexiconGrammar
+from loopwise.codec.search.scorer import Blend
 from loopwise.codec.search.units import UnitGrammar
 from loopwise.errors import DataError, ShapeError
 
@@ -54,6 +55,11 @@ def test_times_are_those_of_the_best_path(seed):
         assert tuple(covered) == path
 
 
+def lexicon_grammar(model):
+    scorer = NGramScorer(model, list(LEXICON))
+    return LexiconGrammar(LEXICON, 4, Blend([(scorer, 0.6)], bonus=1.5))
+
+
 def pronounced(words):
     """All ways to say the words, as units."""
     return [sum(parts, ()) for parts in product(*[LEXICON[word] for word in words])]
@@ -72,7 +78,7 @@ def texts(log_probs):
 def test_a_lexicon_and_a_language_model_rank_texts_by_their_definition(seed, smoothing):
     log_probs = frames(seed, 4, 4)
     model = estimate(SENTENCES, 3, smoothing=smoothing)
-    grammar = LexiconGrammar(LEXICON, 4, NGramScorer(model, list(LEXICON)), weight=0.6, bonus=1.5)
+    grammar = lexicon_grammar(model)
     found = {s.words: s for s in seek(log_probs, grammar)}
     expected = texts(log_probs)
     assert found.keys() == expected.keys()
@@ -106,7 +112,8 @@ def test_words_with_a_separator_between_them():
 def test_fusion_with_a_model_of_units():
     log_probs = frames(1, 4, 3)
     model = estimate([["a", "b", "a"], ["b", "b"]], 2)
-    grammar = UnitGrammar(3, NGramScorer(model, ["-", "a", "b"]), weight=0.8, bonus=-0.4)
+    scorer = NGramScorer(model, ["-", "a", "b"])
+    grammar = UnitGrammar(3, Blend([(scorer, 0.8)], bonus=-0.4))
     expected = probabilities(log_probs)
     for spoken in seek(log_probs, grammar):
         language = 0.8 * model.log_probability(["-ab"[i] for i in spoken.ids])
@@ -115,8 +122,7 @@ def test_fusion_with_a_model_of_units():
 
 
 def trigram_grammar():
-    model = estimate(SENTENCES, 3)
-    return LexiconGrammar(LEXICON, 4, NGramScorer(model, list(LEXICON)), weight=0.6, bonus=1.5)
+    return lexicon_grammar(estimate(SENTENCES, 3))
 
 
 @settings(max_examples=20)

@@ -1,16 +1,15 @@
 """Prefix beam search (Hannun et al., 2014): the likeliest texts, each over all of its paths."""
 
-import heapq
 import math
-from operator import itemgetter
 from typing import Any
 
 from numpy.typing import ArrayLike, NDArray
 
-from loopwise.codec.search.ctc.frames import BLANK, checked
 from loopwise.codec.search.ctc.options import CtcOptions
 from loopwise.codec.search.ctc.paths import Paths
+from loopwise.codec.search.frames import BLANK, checked_log_probs
 from loopwise.codec.search.grammar import Grammar, State
+from loopwise.codec.search.likely import kept, likely_units
 from loopwise.codec.search.ranked import Followed, Link, log_add, ranked
 from loopwise.codec.search.spoken import Spoken
 from loopwise.errors import DataError
@@ -39,7 +38,9 @@ class CtcSearch:
     def reset(self) -> None:
         """Begin a new utterance."""
         self.frames = 0
-        self._live: dict[State, Paths] = {self.grammar.start(): Paths.empty()}
+        self._live: dict[State, Paths] = {}
+        start = self.grammar.start()
+        self._live[start] = Paths.empty(start)
 
     def push(self, log_probs: ArrayLike) -> None:
         """Take frames; cuts between calls make no difference.
@@ -51,7 +52,7 @@ class CtcSearch:
             ShapeError: if they are not ``[n, grammar.size]``.
             DataError: if one is NaN or +inf, or if a frame excludes every text.
         """
-        for row in checked(log_probs, self.grammar.size, self.frames):
+        for row in checked_log_probs(log_probs, self.grammar.size, self.frames):
             self._live = self._following(row)
             self.frames += 1
             if self.frames % SWEEP == 0:
@@ -80,28 +81,26 @@ class CtcSearch:
         logs: list[float] = row.tolist()
         if logs[BLANK] >= self._sure_blank:
             return self._rested(logs[BLANK])
-        units = self._units(logs)
+        units = likely_units(logs, self.options)
         missing = [(s, unit) for s in self._live for unit in units if unit not in s.moves]
         if missing:
             self.grammar.expand(missing)
-        return self._kept(self._extended(logs, units))
+        following = self._extended(logs, units)
+        for paths in following.values():
+            paths.total = log_add(paths.blank, paths.unit)
+        live = kept(following.values(), self.options)
+        if not live:
+            raise DataError(f"frame {self.frames}: its log probabilities exclude every text")
+        return {paths.state: paths for paths in live}
 
     def _rested(self, blank: float) -> dict[State, Paths]:
         """All with a blank, and with nothing else."""
         following: dict[State, Paths] = {}
         for state, paths in self._live.items():
-            following[state] = rested = Paths()
+            following[state] = rested = Paths(state)
             rested.rest(paths, blank)
             rested.total = rested.blank
         return following
-
-    def _units(self, logs: list[float]) -> list[int]:
-        """The units that may begin in a frame."""
-        least = max(self.options.min_log_prob, -1e300)  # -inf excludes a unit
-        units = [unit for unit, log in enumerate(logs) if log >= least and unit != BLANK]
-        if len(units) > self.options.max_units:
-            units = heapq.nlargest(self.options.max_units, units, key=logs.__getitem__)
-        return units
 
     def _extended(self, logs: list[float], units: list[int]) -> dict[State, Paths]:
         """The texts of the beam, and all that go on from them with a unit in this frame."""
@@ -111,7 +110,7 @@ class CtcSearch:
             last = state.unit
             mine = following.get(state)
             if mine is None:
-                mine = following[state] = Paths()
+                mine = following[state] = Paths(state)
             mine.rest(paths, blank)
             if paths.unit > -math.inf:
                 mine.hold(paths, logs[last], frame)
@@ -129,25 +128,9 @@ class CtcSearch:
                 for longer in state.moves[unit]:
                     theirs = following.get(longer)
                     if theirs is None:
-                        theirs = following[longer] = Paths()
+                        theirs = following[longer] = Paths(longer)
                     theirs.unit = log_add(theirs.unit, mass + log)
                     if top + log > theirs.best_unit:
                         theirs.best_unit = top + log
                         theirs.unit_link = Link(before, longer, frame, frame + 1, log)
         return following
-
-    def _kept(self, following: dict[State, Paths]) -> dict[State, Paths]:
-        """The best of them, the likeliest first."""
-        scored: list[tuple[float, State, Paths]] = []
-        for state, paths in following.items():
-            paths.total = log_add(paths.blank, paths.unit)
-            scored.append((paths.total + state.score, state, paths))
-        scored.sort(key=itemgetter(0), reverse=True)
-        least = scored[0][0] - self.options.max_distance
-        if scored[0][0] == -math.inf:
-            raise DataError(f"frame {self.frames}: its log probabilities exclude every text")
-        return {
-            state: paths
-            for score, state, paths in scored[: self.options.beam_size]
-            if score >= least and score > -math.inf
-        }

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from loopwise.codec.search.ctc.frames import BLANK, checked
+from loopwise.codec.search.frames import BLANK, checked_log_probs
 from loopwise.codec.search.spoken import Spoken
 
 
@@ -37,7 +37,7 @@ class GreedySearch:
             ShapeError: if they are not ``[n, size]``.
             DataError: if one is NaN or +inf, or all of a frame are -inf.
         """
-        rows = checked(log_probs, self.size, self.frames)
+        rows = checked_log_probs(log_probs, self.size, self.frames)
         symbols = rows.argmax(axis=1)
         logs = np.take_along_axis(rows, symbols[:, np.newaxis], axis=1)[:, 0]
         for symbol, log in zip(symbols.tolist(), logs.tolist(), strict=True):
@@ -73,8 +73,8 @@ class GreedySearch:
         """`best` alone."""
         return [self.best()][:count]
 
-    def finish(self) -> list[Spoken]:
+    def finish(self, count: int = 1) -> list[Spoken]:
         """What was heard, as a list of one; then `reset`."""
-        found = [self.best()]
+        found = self.n_best(count)
         self.reset()
         return found

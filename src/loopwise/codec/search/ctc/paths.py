@@ -2,6 +2,7 @@
 
 import math
 
+from loopwise.codec.search.grammar import State
 from loopwise.codec.search.ranked import Link, log_add
 
 
@@ -9,6 +10,7 @@ class Paths:
     """The paths of a text up to a frame: those that end in a blank, and those in its last unit.
 
     Attributes:
+        state: the text.
         blank, unit: the log probability of all of either kind.
         total: of both.
         best_blank, best_unit: the log probability of the best of either kind.
@@ -16,21 +18,27 @@ class Paths:
     """
 
     __slots__ = (
-        "best_blank", "best_unit", "blank", "blank_link", "total", "unit", "unit_link",
+        "best_blank", "best_unit", "blank", "blank_link", "state", "total", "unit", "unit_link",
     )  # fmt: skip
 
-    def __init__(self):
+    def __init__(self, state: State):
+        self.state = state
         self.blank = self.unit = self.total = -math.inf
         self.best_blank = self.best_unit = -math.inf
         self.blank_link: Link | None = None
         self.unit_link: Link | None = None
 
     @classmethod
-    def empty(cls) -> "Paths":
+    def empty(cls, state: State) -> "Paths":
         """Before the first frame."""
-        paths = cls()
+        paths = cls(state)
         paths.blank = paths.total = paths.best_blank = 0.0
         return paths
+
+    @property
+    def score(self) -> float:
+        """What texts are ranked by."""
+        return self.total + self.state.score
 
     @property
     def link(self) -> Link | None:
