@@ -19,7 +19,7 @@ SMALL = {
     "train.device": "cpu",
 }
 LISTENING = {"model__bidirectional": "false", "model__lookahead": 2, "train__epochs": 22}
-READY = {"features__kind": "ready", "features__coefficients": 16}
+READY = {"features__kind": "ready", "features__coefficients": 16, "features__bins": 40}
 
 
 def sets(**changes: object) -> list[str]:
