@@ -51,7 +51,7 @@ def test_a_line_for_each_file_with_its_name_where_there_are_several(recognizer, 
 
 
 def test_words_are_found_in_every_kind_of_file(recognizer, tmp_path):
-    text = "do re mi fa"
+    text = "do re mi"
     for rate, name in ((RATE, "a.wav"), (16_000, "b.flac"), (44_100, "c.wav"), (16_000, "d.ogg")):
         write(tmp_path / name, said(text, rate=rate), rate)
         assert transcribed(recognizer, tmp_path / name) == f"{text}\n", name
@@ -205,15 +205,14 @@ def test_partial_results_come_while_the_sound_does(listener):
         assert process.stdin
         assert process.stdout
         data = pcm("do re mi fa")
-        cut = round(0.6 * RATE) * 2 + 1  # in the middle of a sample
+        cut = round(0.7 * RATE) * 2 + 1  # in the middle of a sample
         process.stdin.write(data[:cut])
         process.stdin.flush()
         assert process.stdout.readline() == b"partial\tdo\n"
         process.stdin.write(data[cut:] + pcm(1.5))
         process.stdin.flush()
-        while (line := process.stdout.readline()).startswith(b"partial"):
-            pass
-        assert line == b"final\tdo re mi fa\n"
+        later = iter(process.stdout.readline, b"")
+        assert next(line for line in later if not line.startswith(b"partial")) == b"final\tdo re mi fa\n"
         process.stdin.close()
         assert process.stdout.read() == b""
     assert process.returncode == 0
@@ -227,10 +226,9 @@ def test_after_an_interruption_what_was_said_is_printed(listener):
     ) as process:
         assert process.stdin
         assert process.stdout
-        process.stdin.write(pcm("do re"))
+        process.stdin.write(pcm("do re", 0.5))
         process.stdin.flush()
-        while process.stdout.readline() != b"partial\tdo re\n":
-            pass
+        assert b"partial\tdo re\n" in iter(process.stdout.readline, b"")
         process.send_signal(signal.SIGINT)
         assert process.stdout.read() == b"final\tdo re\n"
     assert process.returncode == 130

@@ -20,7 +20,7 @@ SMALL = {
     "kind": "logmel",
     "rate": RATE,
     "bins": 16,
-    "hidden_size": 24,
+    "hidden_size": 32,
     "num_layers": 1,
     "dropout_hidden": 0.0,
     "dropout_output": 0.0,
@@ -28,7 +28,7 @@ SMALL = {
     "warp": 0.0,
     "time_masks": 0,
     "batch_size": 8,
-    "epochs": 12,
+    "epochs": 16,
     "lr": 0.02,
     "threads": 1,
     "device": "cpu",
@@ -41,8 +41,8 @@ def said(text, rate=RATE, seed=None):
     With a seed these are not always equally long and loud.
     """
     rng = np.random.default_rng(seed)
-    longer = (lambda: 1.0) if seed is None else (lambda: float(np.exp(rng.uniform(-0.5, 2))))
-    noise = NOISE if seed is None else NOISE * float(np.exp(rng.uniform(-4, 1)))
+    longer = (lambda: 1.0) if seed is None else (lambda: float(np.exp(rng.uniform(-0.5, 1.0))))
+    noise = NOISE if seed is None else NOISE * float(np.exp(rng.uniform(-0.5, 0.5)))
     parts = [np.zeros(round(EDGE * longer() * rate))]
     for word in text.split():
         time = np.arange(round(WORD * rate)) / rate
