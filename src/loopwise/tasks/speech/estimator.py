@@ -115,7 +115,7 @@ class Recognizer(Estimator[SpeechConfig, LoadedRecognizer]):
     @overload
     def transcribe(
         self, audio: Audio, rate: float | None = None, **options: Unpack[DecodingOptions]
-    ) -> str: ...
+    ) -> str: ...  # pyright: ignore[reportOverlappingOverload]
     @overload
     def transcribe(
         self, audio: Sequence[Audio], rate: float | None = None, **options: Unpack[DecodingOptions]
@@ -149,9 +149,9 @@ def _paths(given: Any) -> tuple[str, ...]:
     """The paths where paths are given, else none."""
     if isinstance(given, str | os.PathLike):
         return (os.fspath(given),)
-    if isinstance(given, list | tuple) and given:
-        if all(isinstance(each, str | os.PathLike) for each in given):
-            return tuple(map(os.fspath, given))
+    several: list[Any] = list(given) if isinstance(given, list | tuple) else []
+    if all(isinstance(each, str | os.PathLike) for each in several):
+        return tuple(map(os.fspath, several))
     return ()
 
 
