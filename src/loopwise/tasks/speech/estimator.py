@@ -113,9 +113,9 @@ class Recognizer(Estimator[SpeechConfig, LoadedRecognizer]):
         return self
 
     @overload
-    def transcribe(
+    def transcribe(  # pyright: ignore[reportOverlappingOverload]
         self, audio: Audio, rate: float | None = None, **options: Unpack[DecodingOptions]
-    ) -> str: ...  # pyright: ignore[reportOverlappingOverload]
+    ) -> str: ...
     @overload
     def transcribe(
         self, audio: Sequence[Audio], rate: float | None = None, **options: Unpack[DecodingOptions]
