@@ -41,8 +41,9 @@ def ctc_loss(logits: Tensor, targets: Tensor, lengths: Tensor, target_lengths: T
     with torch.autocast(logits.device.type, enabled=False):
         if logits.dtype != torch.float64:
             logits = logits.float()
-        log_probs = logits.log_softmax(-1)
-        return functional.ctc_loss(log_probs, targets.t(), lengths, target_lengths, reduction="none")
+        return functional.ctc_loss(
+            logits.log_softmax(-1), targets.t(), lengths, target_lengths, reduction="none"
+        )
 
 
 def frames_needed(targets: Tensor, target_lengths: Tensor) -> Tensor:

@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from loopwise import engine
 from loopwise.errors import ShapeError
@@ -129,9 +128,11 @@ def _definition(log_probs: Tensor, lengths: Tensor, target_lengths: Tensor) -> T
         by_label = torch.arange(max(1, first), min(places, d + 1), device=blank.device)
         stay = reached[-1][:, by_blank - before] + blank[:, d - 1 - by_blank, by_blank]
         say = reached[-1][:, by_label - 1 - before] + label[:, d - by_label, by_label - 1]
-        stay = functional.pad(stay, (0, int(d < places)), value=-torch.inf)
-        say = functional.pad(say, (int(first == 0), 0), value=-torch.inf)
-        reached.append(torch.logaddexp(stay, say))
+        edge = int(
+            first == 0
+        )  # the place before any label, where nothing was said; the last likewise
+        both = torch.logaddexp(stay[:, edge:], say[:, : stay.shape[1] - edge])
+        reached.append(torch.cat([stay[:, :edge], both, say[:, both.shape[1] :]], 1))
     last = lengths - 1 + target_lengths
     starts = torch.arange(len(reached), device=blank.device).sub(steps - 1).clamp(min=0)
     offsets = torch.tensor([0, *(part.shape[1] for part in reached[:-1])]).cumsum(0)
