@@ -1,4 +1,4 @@
-"""Small batches of transcripts, and what their losses are by the definition: all ways, one by one."""
+"""Small batches of transcripts, and their losses by the definition: all ways, one by one."""
 
 from itertools import combinations, groupby, product
 

@@ -1,4 +1,4 @@
-"""The transducer's loss: its definition against all alignments, the engine against its definition."""
+"""The transducer's loss against the sum over all alignments, the engine against its definition."""
 
 from unittest import mock
 
