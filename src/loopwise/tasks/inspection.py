@@ -55,6 +55,11 @@ def inspect_run(
         MissingExtraError: training is not installed.
     """
     bundle = bundle_of(path, checkpoint)
+    if bundle.task == "recognizer":
+        raise ConfigError(
+            f"{path}: a recognizer of speech: its units are not looked at one by one; see loopwise "
+            f"diagnose {path}"
+        )
     if bundle.task == "translator":
         if series is not None or name is not None or seed is not None or data:
             raise ConfigError(

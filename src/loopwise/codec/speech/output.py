@@ -3,7 +3,7 @@
 import html
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Literal, TypeAlias, get_args
 
@@ -39,12 +39,32 @@ def transcript(kind: Output, name: str, parts: Sequence[Recognition]) -> str:
         DataError: if a part has text but no words, and the kind is made of these.
     """
     check_output(kind)
-    if kind in ("srt", "vtt", "ctm"):
-        for part in parts:
-            if part.text and not part.words:
-                raise DataError(f"{name}: {kind} needs the times of words, which there are none of")
-    write = {"text": _text, "json": _json, "srt": _srt, "vtt": _vtt, "ctm": _ctm}[kind]
-    return "".join(f"{line}\n" for line in write(name, parts))
+    if kind == "json":
+        return f"{_json(name, parts)}\n"
+    return "".join(f"{line}\n" for line in transcript_lines(kind, name, parts))
+
+
+def transcript_lines(kind: Output, name: str, parts: Iterable[Recognition]) -> Iterator[str]:
+    """The lines of `transcript` without their ends, those of a part as soon as the part has come.
+
+    What is ``"json"`` is here an object for each part.
+
+    Raises:
+        ConfigError: as `transcript`.
+        DataError: as `transcript`, once the part's turn has come.
+    """
+    check_output(kind)
+    if kind == "json":
+        return (_json(name, [part]) for part in parts)
+    timed = parts if kind == "text" else _timed(kind, name, parts)
+    return {"text": _text, "srt": _srt, "vtt": _vtt, "ctm": _ctm}[kind](name, timed)
+
+
+def _timed(kind: Output, name: str, parts: Iterable[Recognition]) -> Iterator[Recognition]:
+    for part in parts:
+        if part.text and not part.words:
+            raise DataError(f"{name}: {kind} needs the times of words, which there are none of")
+        yield part
 
 
 def check_output(kind: object) -> None:
@@ -53,12 +73,12 @@ def check_output(kind: object) -> None:
         raise ConfigError(f"output {kind!r} is unknown; allowed are {', '.join(get_args(Output))}")
 
 
-def _text(name: str, parts: Sequence[Recognition]) -> Iterator[str]:
+def _text(name: str, parts: Iterable[Recognition]) -> Iterator[str]:
     del name
     return (part.text for part in parts)
 
 
-def _json(name: str, parts: Sequence[Recognition]) -> Iterator[str]:
+def _json(name: str, parts: Sequence[Recognition]) -> str:
     told = {
         "audio": name,
         "text": " ".join(part.text for part in parts if part.text),
@@ -71,7 +91,7 @@ def _json(name: str, parts: Sequence[Recognition]) -> Iterator[str]:
             for part in parts
         ],
     }
-    yield json.dumps(told, ensure_ascii=False)
+    return json.dumps(told, ensure_ascii=False)
 
 
 def _told(word: Word) -> dict[str, str | float]:
@@ -83,20 +103,20 @@ def _told(word: Word) -> dict[str, str | float]:
     }
 
 
-def _srt(name: str, parts: Sequence[Recognition]) -> Iterator[str]:
+def _srt(name: str, parts: Iterable[Recognition]) -> Iterator[str]:
     del name
     for number, cue in enumerate(_cues(parts), 1):
         yield from (str(number), _span(cue, ","), _lines(cue), "")
 
 
-def _vtt(name: str, parts: Sequence[Recognition]) -> Iterator[str]:
+def _vtt(name: str, parts: Iterable[Recognition]) -> Iterator[str]:
     del name
     yield from ("WEBVTT", "")
     for cue in _cues(parts):
         yield from (_span(cue, "."), html.escape(_lines(cue), quote=False), "")
 
 
-def _cues(parts: Sequence[Recognition]) -> Iterator[list[Word]]:
+def _cues(parts: Iterable[Recognition]) -> Iterator[list[Word]]:
     """The words of each subtitle; none reaches from one part to the next."""
     for part in parts:
         cue: list[Word] = []
@@ -141,7 +161,7 @@ def _lines(cue: Sequence[Word]) -> str:
     return "\n".join(min(splits, key=lambda split: abs(len(split[0]) - len(split[1]))))
 
 
-def _ctm(name: str, parts: Sequence[Recognition]) -> Iterator[str]:
+def _ctm(name: str, parts: Iterable[Recognition]) -> Iterator[str]:
     recording = "_".join(name.split()) or "-"
     for word in chain.from_iterable(part.words for part in parts):
         duration = word.end - word.start

@@ -91,15 +91,24 @@ class DataConfig(Section):
         found = (each.removesuffix(")").rpartition("(") for each in self.preferred)
         return {word: int(number) for word, _, number in found}
 
+    @property
+    def from_stdin(self) -> bool:
+        """Whether a manifest is standard input."""
+        return "-" in self.train + self.valid
+
     def require_files(self) -> None:
         """Raise DataError unless the utterances are in files, so that they can be read again."""
-        if not self.train:
-            raise DataError("the utterances of this run were no file, but given from Python")
+        if not self.train or self.from_stdin:
+            raise DataError(
+                "the utterances of this run were no file, but given from Python or standard input"
+            )
 
     def absolute(self) -> "DataConfig":
         """The same with absolute paths, so that a run can be continued from any folder."""
         paths: dict[str, Any] = {
-            name: tuple(str(Path(path).absolute()) for path in getattr(self, name))
+            name: tuple(
+                path if path == "-" else str(Path(path).absolute()) for path in getattr(self, name)
+            )
             for name in PATHS
         }
         if self.lexicon:
