@@ -97,7 +97,9 @@ def _lower(
 
     require_lower(bundle, dtype)
     if measure_on and bundle.task == "sequence-model":
-        raise ConfigError("--measure-on PATH: is for text, tables, pairs and utterances; leave it out")
+        raise ConfigError(
+            "--measure-on PATH: is for text, tables, pairs and utterances; leave it out"
+        )
     sample = _sample(bundle.task, model, measure_on, f"--dtype {dtype}", limit)
     lowered = lower(bundle, dtype, sample, LIMIT if limit is None else limit)
     if sample is not None:

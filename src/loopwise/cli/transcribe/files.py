@@ -82,7 +82,9 @@ def _places(files: Sequence[str], folder: Path, suffix: str) -> list[Path]:
     for i, place in enumerate(places):
         first = places.index(place)
         if first < i:
-            raise ConfigError(f"--out {folder}: {files[first]} and {files[i]} would both be {place}")
+            raise ConfigError(
+                f"--out {folder}: {files[first]} and {files[i]} would both be {place}"
+            )
     _require_none_of(places, files)
     return places
 

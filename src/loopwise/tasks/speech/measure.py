@@ -182,9 +182,7 @@ class _Stable:
 
     def lags(self, final: Recognition, length: float) -> list[float]:
         self.see(final, length)
-        return [
-            since - word.end for word, (_, since) in zip(final.words, self.words, strict=True)
-        ]
+        return [since - word.end for word, (_, since) in zip(final.words, self.words, strict=True)]
 
 
 def _read(
