@@ -173,6 +173,71 @@ bool head(int threads, int at_once, const nb::kwargs& arrays) {
   return loopwise::kernels().head(h);
 }
 
+loopwise::Transcripts read_transcripts(Arrays& in, int T, int B, int places, int classes) {
+  loopwise::Transcripts of = {};
+  of.T = T, of.B = B, of.places = places;
+  require(places > 0, "places: expected at least one");
+  require(static_cast<double>(T) * B * places < INT32_MAX, "there are too many nodes for one batch");
+  of.targets = in.take<const int64_t>("targets", 'q', {places - 1, B});
+  of.lengths = in.take<const int64_t>("lengths", 'q', {B});
+  of.target_lengths = in.take<const int64_t>("target_lengths", 'q', {B});
+  require(of.lengths && of.target_lengths, "lengths, target_lengths: are missing");
+  for (int b = 0; b < B; b++) {
+    require(of.lengths[b] > 0 && of.lengths[b] <= T, "lengths: expected 1 to T");
+    require(of.target_lengths[b] >= 0 && of.target_lengths[b] < places,
+            "target_lengths: expected 0 to the number of targets");
+  }
+  if (!classes) return of;
+  require(of.targets, "targets: is missing");
+  for (int b = 0; b < B; b++)
+    for (int u = 0; u < of.target_lengths[b]; u++) {
+      const int64_t target = of.targets[static_cast<size_t>(u) * static_cast<size_t>(B) +
+                                        static_cast<size_t>(b)];
+      require(target > 0 && target < classes, "targets: expected 1 to the number of classes less one");
+    }
+  return of;
+}
+
+void joiner(int threads, int at_once, const nb::kwargs& arrays) {
+  Arrays in(arrays);
+  loopwise::Joiner j = {};
+  const int T = in.extent("encoded", 0), B = in.extent("encoded", 1);
+  const int places = in.extent("predicted", 0);
+  j.features = in.extent("encoded", 2);
+  j.classes = in.extent("weight", 0);
+  require(j.features > 0 && j.classes > 0, "weight: expected at least one class and one feature");
+  j.encoded = in.required("encoded", {T, B, j.features});
+  j.predicted = in.required("predicted", {places, B, j.features});
+  j.weight = in.required("weight", {j.classes, j.features});
+  j.bias = in.floats("bias", {j.classes});
+  j.of = read_transcripts(in, T, B, places, j.classes);
+  j.log_probs = in.result("log_probs", {B, T, places, 2});
+  j.d_log_probs = in.floats("d_log_probs", {B, T, places, 2});
+  require(!j.log_probs != !j.d_log_probs, "log_probs, d_log_probs: give one of them");
+  j.d_encoded = in.result("d_encoded", {T, B, j.features});
+  j.d_predicted = in.result("d_predicted", {places, B, j.features});
+  j.d_weight = in.result("d_weight", {j.classes, j.features});
+  j.d_bias = in.result("d_bias", {j.classes});
+  j.threads = threads < 1 ? 1 : threads;
+  j.at_once = at_once < 1 ? 1 : at_once;
+  nb::gil_scoped_release unlocked;
+  loopwise::kernels().joiner(j);
+}
+
+void lattice(int threads, const nb::kwargs& arrays) {
+  Arrays in(arrays);
+  loopwise::Lattice l = {};
+  const int B = in.extent("log_probs", 0), T = in.extent("log_probs", 1);
+  const int places = in.extent("log_probs", 2);
+  l.of = read_transcripts(in, T, B, places, 0);
+  l.log_probs = in.required("log_probs", {B, T, places, 2});
+  l.nats = in.required_result("nats", {B});
+  l.d_log_probs = in.result("d_log_probs", {B, T, places, 2});
+  l.threads = threads < 1 ? 1 : threads;
+  nb::gil_scoped_release unlocked;
+  loopwise::kernels().lattice(l);
+}
+
 // An array [shape] of float from the engine's own memory, which takes it back in the end.
 nb::ndarray<nb::numpy, float> empty(const std::vector<size_t>& shape) {
   struct Block {
@@ -208,6 +273,8 @@ NB_MODULE(_native, module) {
              nb::arg("arrays"));
   module.def("surprisal", &surprisal, nb::arg("threads"), nb::arg("scale"), nb::arg("arrays"));
   module.def("head", &head, nb::arg("threads"), nb::arg("at_once"), nb::arg("arrays"));
+  module.def("joiner", &joiner, nb::arg("threads"), nb::arg("at_once"), nb::arg("arrays"));
+  module.def("lattice", &lattice, nb::arg("threads"), nb::arg("arrays"));
   module.def("empty", &empty, nb::arg("shape"));
   module.def("activate", &activate, nb::arg("function"), nb::arg("arrays"));
   nb::class_<Model>(module, "Model")

@@ -3,6 +3,8 @@
 #include "backward.h"
 #include "forward.h"
 #include "head.h"
+#include "joiner.h"
+#include "lattice.h"
 #include "stream.h"
 #include "surprisal.h"
 
@@ -19,7 +21,7 @@ static void activate_all(int function, const float* x, float* y, ptrdiff_t n) {
 
 extern const loopwise::Kernels kernels;
 const loopwise::Kernels kernels = {
-    LOOPWISE_NAME, forward,        backward, packed_size, pack,        bias_size,
-    fill_bias,     stream_scratch, stream,   surprisal,   head,      activate_all};
+    LOOPWISE_NAME,  forward, backward,  packed_size, pack,   bias_size, fill_bias,
+    stream_scratch, stream,  surprisal, head,        joiner, lattice,   activate_all};
 
 }  // namespace LOOPWISE_ISA

@@ -404,14 +404,14 @@ static void multiply_columns(const float* const* a, const Panels<W>& w, int M, f
   }
 }
 
-// c [M, N] = sum over k of a[k][m] * b[k][n] for each factor: what weights' gradients are. In blocks
-// of k, each with a sum of its own, which is more accurate than one long chain. All threads of the
-// team call it, each with columns of its own.
+// c [M, N] = or, where `start` is ADD, += sum over k of a[k][m] * b[k][n] for each factor: what
+// weights' gradients are. In blocks of k, each with a sum of its own, which is more accurate than one
+// long chain. All threads of the team call it, each with columns of its own.
 template <class W>
 static bool outer(const float* const* a, int M, int K, const Factor<W>* factors, int count,
-                  Columns<W>& columns) {
+                  Columns<W>& columns, Start start = ZERO) {
   bool finite = true;
-  for (int f = 0; f < count && K == 0; f++) {  // the sum of nothing
+  for (int f = 0; f < count && K == 0 && start == ZERO; f++) {  // the sum of nothing
 #pragma omp for
     for (int m = 0; m < M; m++)
       memset(factors[f].c + (size_t)m * factors[f].N, 0, sizeof(float) * (size_t)factors[f].N);
@@ -433,7 +433,7 @@ static bool outer(const float* const* a, int M, int K, const Factor<W>* factors,
         float* rows[Columns<W>::MOST];
         for (int m = 0; m < height; m++)
           rows[m] = factors[f].c + (size_t)(m0 + m) * (size_t)factors[f].N;
-        columns.times(w, rows, k0 ? ADD : ZERO);
+        columns.times(w, rows, k0 ? ADD : start);
       }
     }
   }

@@ -81,6 +81,37 @@ struct Head {
   float *d_x, *d_weight, *d_bias;  // null where not wanted
 };
 
+// What each row of a batch says, and which nodes (frame, place) it has: places are the labels before
+// it, from none to all. Tables of nodes are [B, T, places, 2]: of blank, and of the next label.
+struct Transcripts {
+  int T, B, places;
+  const int64_t* targets;         // [places - 1, B] above 0, which is blank; unread past a row's end
+  const int64_t* lengths;         // [B] from 1 to T
+  const int64_t* target_lengths;  // [B] from 0 to places - 1
+};
+
+// Linear layer over tanh(encoded[t] + predicted[u]) and log-softmax at each node; or backwards.
+struct Joiner {
+  Transcripts of;
+  int features, classes, threads;
+  int at_once;  // nodes whose logits are in memory together, backwards
+  const float *encoded, *predicted;  // [T, B, features], [places, B, features]
+  const float *weight, *bias;        // [classes, features], [classes] or null
+  float* log_probs;  // forwards; where a row has no node, or no next label, it is not written
+
+  const float* d_log_probs;  // backwards; nodes where both are zero cost nothing
+  float *d_encoded, *d_predicted, *d_weight, *d_bias;  // null where not wanted
+};
+
+// The probability of transcripts: the sum over all ways through the nodes.
+struct Lattice {
+  Transcripts of;
+  int threads;
+  const float* log_probs;
+  float* nats;         // [B]
+  float* d_log_probs;  // null where not wanted; where a row has no node it is not written
+};
+
 // Of weights. Arithmetic is in float, but for the products of INT8, whose inputs are bytes as well.
 enum Precision { FLOAT32, BFLOAT16, INT8 };
 
@@ -125,6 +156,8 @@ struct Kernels {
   void (*stream)(const StreamModel&, const StreamCall&);
   void (*surprisal)(const Surprisal&);
   bool (*head)(const Head&);  // whether all numbers were finite; if not, the results are worthless
+  void (*joiner)(const Joiner&);
+  void (*lattice)(const Lattice&);
   void (*activate)(int function, const float* x, float* y, ptrdiff_t n);  // 0 sigmoid, 1 tanh
 };
 

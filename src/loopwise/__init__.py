@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from loopwise.runtime.load import load
     from loopwise.tasks.forecast.estimator import Forecaster
     from loopwise.tasks.lm.estimator import LanguageModel
+    from loopwise.tasks.speech.estimator import Recognizer
     from loopwise.tasks.translation.estimator import Translator
 
 __version__ = "0.1.0"
@@ -32,6 +33,7 @@ _HOMES = {
     "LSTMCell": "loopwise.nn.cells",
     "RNNCell": "loopwise.nn.cells",
     "LanguageModel": "loopwise.tasks.lm.estimator",
+    "Recognizer": "loopwise.tasks.speech.estimator",
     "Recurrent": "loopwise.nn.recurrent",
     "Translator": "loopwise.tasks.translation.estimator",
     "accelerate": "loopwise.nn.accelerate",
@@ -49,6 +51,7 @@ __all__ = [
     "LanguageModel",
     "LoopwiseError",
     "RNNCell",
+    "Recognizer",
     "Recurrent",
     "Translator",
     "accelerate",

@@ -108,6 +108,39 @@ def head(threads: int, at_once: int, **arrays: Any) -> bool:
     return _engine().head(threads, at_once, **arrays)
 
 
+def joiner(threads: int, at_once: int, **arrays: Any) -> None:
+    """Find a transducer's log probabilities of blank and of the next label, or their gradients.
+
+    Args:
+        threads: how many to use.
+        at_once: nodes whose logits may be in memory together, backwards.
+        arrays: ``encoded`` [T, B, J], ``predicted`` [U + 1, B, J], ``weight`` [V, J], ``bias`` [V]
+            or absent, float32; ``targets`` [U, B], ``lengths`` [B], ``target_lengths`` [B], int64;
+            ``log_probs`` [B, T, U + 1, 2] to be filled, where there are nodes; or instead of it
+            ``d_log_probs`` and where the gradients go, absent where not wanted: ``d_encoded``,
+            ``d_predicted``, ``d_weight``, ``d_bias``.
+
+    Raises:
+        ValueError, TypeError: as `forward`.
+    """
+    _engine().joiner(threads, at_once, **arrays)
+
+
+def lattice(threads: int, **arrays: Any) -> None:
+    """Find how surprising transcripts are to a transducer, and the gradient.
+
+    Args:
+        threads: how many to use.
+        arrays: ``log_probs``, ``lengths`` and ``target_lengths`` as `joiner` has them; ``nats``
+            [B], where the results go; ``d_log_probs`` like ``log_probs`` for the gradient, or
+            absent.
+
+    Raises:
+        ValueError, TypeError: as `forward`.
+    """
+    _engine().lattice(threads, **arrays)
+
+
 def empty(shape: Sequence[int]) -> NDArray[np.float32]:
     """An array to be filled, of memory that the engine keeps for the next when it is dropped.
 

@@ -78,6 +78,7 @@ EXTRAS = {
     "filelock": "train",
     "tokenizers": "text",
     "sacrebleu": "text",
+    "jiwer": "speech",
     "pooch": "data",
     "tensorboard": "tensorboard",
     "matplotlib": "plot",
@@ -85,6 +86,8 @@ EXTRAS = {
     "polars": "forecast",
     "scipy": "forecast",
     "holidays": "forecast",
+    "soundfile": "speech",
+    "soxr": "speech",
 }
 """Optional modules, and the extras of the package that bring them."""
 

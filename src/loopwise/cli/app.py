@@ -21,6 +21,7 @@ from loopwise.cli import (
     inspect,
     score,
     train,
+    transcribe,
     translate,
 )
 from loopwise.cli.grouping import Grouped
@@ -39,6 +40,7 @@ class InOrder(TyperGroup):
             "evaluate",
             "forecast",
             "translate",
+            "transcribe",
             "generate",
             "score",
             "export",
@@ -64,6 +66,7 @@ app.command()(inspect.inspect)
 app.command(cls=Grouped)(evaluate.evaluate)
 app.command()(forecast.forecast)
 app.command(cls=Grouped)(translate.translate)
+app.command(cls=Grouped)(transcribe.transcribe)
 app.command()(generate.generate)
 app.command(cls=Grouped)(score.score)
 app.command()(export.export)

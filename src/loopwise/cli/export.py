@@ -33,7 +33,7 @@ def export(
             "--measure-on",
             metavar="PATH",
             help="What to measure a lower precision or an average on: text, a forecaster's table, "
-            "or a translator's pairs.  [default: the run's own]",
+            "a translator's pairs, or a recognizer's utterances.  [default: the run's own]",
         ),
     ] = None,
     limit: Annotated[
@@ -97,7 +97,9 @@ def _lower(
 
     require_lower(bundle, dtype)
     if measure_on and bundle.task == "sequence-model":
-        raise ConfigError("--measure-on PATH: is for text, tables and pairs; leave it out")
+        raise ConfigError(
+            "--measure-on PATH: is for text, tables, pairs and utterances; leave it out"
+        )
     sample = _sample(bundle.task, model, measure_on, f"--dtype {dtype}", limit)
     lowered = lower(bundle, dtype, sample, LIMIT if limit is None else limit)
     if sample is not None:
@@ -118,6 +120,11 @@ def _sample(
         from loopwise.tasks.translation.sample import sample_of
 
         return sample_of(read_pairs_of(model, measure_on, PairGroup()))
+    if measure_on and task == "recognizer":
+        from loopwise.codec.speech.files import read_utterances
+        from loopwise.tasks.speech.sample import sample_of
+
+        return sample_of(read_utterances(measure_on))
     if measure_on:
         from loopwise.tasks.lm.sample import sample_of_files
 

@@ -1,12 +1,13 @@
 """Options that belong together as one dataclass, for commands that have many of them.
 
 A parameter of a command whose type is a dataclass stands for all fields of that dataclass, whose
-types are typer's. So commands share groups of options, and hand them on as one value.
+types are typer's. So commands share groups of options, and hand them on as one value. A field that
+several groups of a command have is one option, whose value each of them gets.
 """
 
 import dataclasses
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import wraps
 from typing import Any, get_type_hints
 
@@ -36,6 +37,8 @@ def grouped(function: Command) -> Command:
         fields = dataclasses.fields(kind)
         groups[name] = kind, [field.name for field in fields]
         for field in fields:
+            if field.name in flat:
+                continue
             required = field.default is dataclasses.MISSING
             flat[field.name] = inspect.Parameter(
                 field.name,
@@ -47,10 +50,11 @@ def grouped(function: Command) -> Command:
     @wraps(function)
     def command(**given: Any) -> None:
         values = {
-            name: kind(**{field: given.pop(field) for field in fields})
+            name: kind(**{field: given[field] for field in fields})
             for name, (kind, fields) in groups.items()
         }
-        function(**given, **values)
+        others = {name: value for name, value in given.items() if name in hints}
+        function(**others, **values)
 
     vars(command)["__signature__"] = inspect.Signature(list(flat.values()))
     command.__annotations__ = {name: each.annotation for name, each in flat.items()}
@@ -86,8 +90,14 @@ def option_names(names: Mapping[str, Any]) -> str:
     return ", ".join(f"--{name.replace('_', '-')}" for name in names)
 
 
-def refuse(what: str, groups: list[Any]) -> None:
-    """Raise ConfigError where options are given that are not for `what`."""
-    surplus = {name: value for group in groups for name, value in given(group).items()}
+def refuse(what: str, groups: list[Any], own: Sequence[Any] = ()) -> None:
+    """Raise ConfigError where options are given that are not for `what`, as those of `own` are."""
+    fitting = {field.name for group in own for field in dataclasses.fields(group)}
+    surplus = {
+        name: value
+        for group in groups
+        for name, value in given(group).items()
+        if name not in fitting
+    }
     if surplus:
         raise ConfigError(f"{what}: leave out {option_names(surplus)}")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from loopwise.runtime.language_model import LoadedLanguageModel
     from loopwise.runtime.load import Loaded
+    from loopwise.runtime.recognizer import LoadedRecognizer
     from loopwise.runtime.translator import LoadedTranslator
 
 KINDS = {
@@ -21,6 +22,7 @@ KINDS = {
     "sequence-model": "a model of a synthetic task",
     "forecaster": "a forecaster",
     "translator": "a translator",
+    "recognizer": "a recognizer of speech",
 }
 """What messages call the model of a bundle's task."""
 
@@ -64,8 +66,13 @@ def open_language_model(path: Path, model: "Loaded | None" = None) -> "LoadedLan
         raise ConfigError(
             f"{path}: a translator, no language model: use loopwise translate {run} < TEXT"
         )
+    if is_recognizer(loaded):
+        run = shlex.quote(str(path))
+        raise ConfigError(
+            f"{path}: a recognizer of speech, no language model: use loopwise transcribe {run} FILE"
+        )
     if not isinstance(loaded, LoadedLanguageModel):
-        raise ConfigError(f"{path}: no language model, but one of the task {loaded.bundle.task!r}")
+        raise ConfigError(f"{path}: {KINDS[loaded.bundle.task]}, no language model")
     return loaded
 
 
@@ -77,6 +84,24 @@ def is_language_model(model: "Loaded") -> "TypeIs[LoadedLanguageModel]":
 def is_translator(model: "Loaded") -> "TypeIs[LoadedTranslator]":
     """Whether a model is a translator."""
     return model.bundle.task == "translator"
+
+
+def is_recognizer(model: "Loaded") -> "TypeIs[LoadedRecognizer]":
+    """Whether a model is a recognizer of speech."""
+    return model.bundle.task == "recognizer"
+
+
+def open_recognizer(path: Path, files: Sequence[str] = ()) -> "LoadedRecognizer":
+    """`open_model_before` for what only a recognizer does: transcribe `files`.
+
+    Raises:
+        FileError: as `open_model_before`.
+        ConfigError: a model of another kind.
+    """
+    loaded = open_model_before(files, path, "transcribe")
+    if not is_recognizer(loaded):
+        raise ConfigError(f"{path}: {KINDS[loaded.bundle.task]}, no recognizer of speech")
+    return loaded
 
 
 def open_translator(path: Path) -> "LoadedTranslator":

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from loopwise.cli.model import KINDS
 from loopwise.errors import ConfigError
 from loopwise.runs import Run
 
@@ -47,7 +48,7 @@ def is_forecaster(model: "Loaded") -> "TypeIs[LoadedForecaster]":
 def require_forecaster(path: Path, model: "Loaded") -> "LoadedForecaster":
     """A model that is a forecaster; raises ConfigError for another."""
     if not is_forecaster(model):
-        raise ConfigError(f"{path}: no forecaster, but one of the task {model.bundle.task!r}")
+        raise ConfigError(f"{path}: {KINDS[model.bundle.task]}, no forecaster")
     return model
 
 

@@ -10,11 +10,15 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 
 from loopwise.errors import DataError
 from loopwise.runs import Run
+
+Paths: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+"""One path or several."""
 
 _SNIFFED = 8192  # bytes that decide whether a file is binary, as in git
 
@@ -57,7 +61,7 @@ class Source:
             ) from None
 
 
-def read_sources(paths: Sequence[str | os.PathLike[str]]) -> list[Source]:
+def read_sources(paths: Paths) -> list[Source]:
     """Read texts in the order given; those of a folder or a glob are sorted by path.
 
     Args:
@@ -74,8 +78,17 @@ def read_sources(paths: Sequence[str | os.PathLike[str]]) -> list[Source]:
     """
     if not paths:
         raise DataError("no input was given; allowed are files, folders, globs and - for stdin")
-    named = [paths] if isinstance(paths, str) else paths
-    return [source for path in named for source in _read_path(os.fspath(path))]
+    return [source for path in as_paths(paths) for source in _read_path(os.fspath(path))]
+
+
+def as_paths(paths: Paths) -> Sequence[str | os.PathLike[str]]:
+    """One path or several as a sequence."""
+    return [paths] if isinstance(paths, str | os.PathLike) else paths
+
+
+def path_names(paths: Paths) -> str:
+    """The paths, as messages call them."""
+    return ", ".join(os.fspath(path) for path in as_paths(paths))
 
 
 def _read_path(path: str) -> list[Source]:

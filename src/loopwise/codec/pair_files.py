@@ -4,20 +4,13 @@ In all of them only ``\n`` ends a line; a ``\r`` before it and a byte order mark
 line are removed.
 """
 
-import json
-import os
-from collections.abc import Iterator, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Iterator
+from typing import Any
 
-from loopwise.codec.corpus import Source, read_sources
+from loopwise.codec.corpus import Paths, Source, as_paths, path_names, read_sources
 from loopwise.codec.pairs import ALL_PAIRS, PairFilter, Pairs, RawPair, select_pairs
+from loopwise.codec.records import is_json, json_value, record_lines
 from loopwise.errors import ConfigError, DataError
-
-Paths: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
-
-_JSON_NAMES = (".jsonl", ".json", ".jsonl.gz", ".json.gz")
-_TAB_NAMES = (".tsv", ".txt", ".tsv.gz", ".txt.gz")
-_BOM = b"\xef\xbb\xbf"
 
 
 def read_pairs(
@@ -50,13 +43,13 @@ def read_pairs(
         raise ConfigError(f"keys={keys!r}: must be two different names")
 
     def raw() -> Iterator[RawPair]:
-        for source in read_sources(_several(paths)):
-            if _is_json(source):
+        for source in read_sources(paths):
+            if is_json(source):
                 yield from _from_json(source, keys, wanted)
             else:
                 yield from _from_columns(source, columns, wanted)
 
-    return select_pairs(raw(), wanted, name=_named(paths))
+    return select_pairs(raw(), wanted, name=path_names(paths))
 
 
 def read_parallel(sources: Paths, targets: Paths, wanted: PairFilter = ALL_PAIRS) -> Pairs:
@@ -71,9 +64,9 @@ def read_parallel(sources: Paths, targets: Paths, wanted: PairFilter = ALL_PAIRS
         DataError: if a file cannot be read, if two files have unequal numbers of lines, if a pair
             cannot be used and `wanted` does not skip it, or if none is left.
     """
-    if "-" in _several(sources) and "-" in _several(targets):
+    if "-" in as_paths(sources) and "-" in as_paths(targets):
         raise DataError("source and target: standard input (-) can be read only once")
-    left, right = read_sources(_several(sources)), read_sources(_several(targets))
+    left, right = read_sources(sources), read_sources(targets)
     if len(left) != len(right):
         raise DataError(
             f"{len(left)} files of sources and {len(right)} of targets; there must be as many"
@@ -83,43 +76,20 @@ def read_parallel(sources: Paths, targets: Paths, wanted: PairFilter = ALL_PAIRS
         for source, target in zip(left, right, strict=True):
             yield from _side_by_side(source, target, wanted)
 
-    return select_pairs(raw(), wanted, name=f"{_named(sources)} and {_named(targets)}")
-
-
-def _several(paths: Paths) -> Sequence[str | os.PathLike[str]]:
-    return [paths] if isinstance(paths, str | os.PathLike) else paths
-
-
-def _named(paths: Paths) -> str:
-    return ", ".join(os.fspath(path) for path in _several(paths))
-
-
-def _is_json(source: Source) -> bool:
-    name = source.name.lower()
-    if name.endswith(_JSON_NAMES):
-        return True
-    first = source.data[:4096].removeprefix(_BOM).lstrip()
-    return not name.endswith(_TAB_NAMES) and first.startswith(b"{")
+    return select_pairs(raw(), wanted, name=f"{path_names(sources)} and {path_names(targets)}")
 
 
 def _from_json(source: Source, keys: tuple[str, str], wanted: PairFilter) -> Iterator[RawPair]:
-    for number, line in enumerate(_lines(source, wanted), 1):
+    for number, line in enumerate(record_lines(source, wanted.invalid), 1):
         if line is None:
             yield _undecodable(source.name, number)
             continue
-        match _parsed(line), keys:
+        match json_value(line), keys:
             case {**entries}, (left, right) if _are_strings(entries, keys):
                 yield RawPair(source.name, number, entries[left], entries[right])
             case _:
                 told = f"no JSON object with strings as {keys[0]!r} and {keys[1]!r}"
                 yield RawPair(source.name, number, flaw="malformed", told=told)
-
-
-def _parsed(line: str) -> Any:
-    try:
-        return json.loads(line)
-    except (ValueError, RecursionError):
-        return None
 
 
 def _are_strings(entries: dict[Any, Any], keys: tuple[str, str]) -> bool:
@@ -129,7 +99,7 @@ def _are_strings(entries: dict[Any, Any], keys: tuple[str, str]) -> bool:
 def _from_columns(
     source: Source, columns: tuple[int, int], wanted: PairFilter
 ) -> Iterator[RawPair]:
-    for number, line in enumerate(_lines(source, wanted), 1):
+    for number, line in enumerate(record_lines(source, wanted.invalid), 1):
         cells = [] if line is None else line.split("\t")
         if line is None:
             yield _undecodable(source.name, number)
@@ -141,7 +111,7 @@ def _from_columns(
 
 
 def _side_by_side(source: Source, target: Source, wanted: PairFilter) -> Iterator[RawPair]:
-    left, right = list(_lines(source, wanted)), list(_lines(target, wanted))
+    left, right = (record_lines(side, wanted.invalid) for side in (source, target))
     if len(left) != len(right):
         raise DataError(
             f"{source.name} has {len(left):,} lines, {target.name} has {len(right):,}; line by "
@@ -157,20 +127,3 @@ def _side_by_side(source: Source, target: Source, wanted: PairFilter) -> Iterato
 
 def _undecodable(name: str, number: int) -> RawPair:
     return RawPair(name, number, flaw="undecodable", told="not UTF-8")
-
-
-def _lines(source: Source, wanted: PairFilter) -> list[str | None]:
-    """The lines without their ends; None for one that is not UTF-8, if such may be skipped."""
-    rows = source.data.removeprefix(_BOM).split(b"\n")
-    if not rows[-1]:  # the last line has its end, as it should
-        rows.pop()
-    if wanted.invalid == "error":
-        source.text("convert it, or leave out such pairs with invalid=skip")
-    return [_decoded(row.removesuffix(b"\r")) for row in rows]
-
-
-def _decoded(row: bytes) -> str | None:
-    try:
-        return row.decode("utf-8")
-    except UnicodeDecodeError:
-        return None

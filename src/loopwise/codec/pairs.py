@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Literal, TypeAlias, cast
+from typing import ClassVar, Literal, cast
 
 from loopwise.codec.base import has_surrogate
+from loopwise.codec.dropped import DroppedCounts, Invalid, check_invalid
 from loopwise.codec.numbers import is_integer, is_number
 from loopwise.errors import ConfigError, DataError
-
-Invalid: TypeAlias = Literal["error", "skip"]
 
 
 @dataclass(frozen=True)
@@ -33,12 +32,9 @@ class PairFilter:
     duplicates: Literal["keep", "drop"] = "keep"
 
     def __post_init__(self):
-        for name, value, allowed in (
-            ("invalid", self.invalid, ("error", "skip")),
-            ("duplicates", self.duplicates, ("keep", "drop")),
-        ):
-            if value not in allowed:
-                raise ConfigError(f"{name}={value!r}: must be {' or '.join(map(repr, allowed))}")
+        check_invalid(self.invalid)
+        if self.duplicates not in ("keep", "drop"):
+            raise ConfigError(f"duplicates={self.duplicates!r}: must be 'keep' or 'drop'")
         if not is_integer(self.max_words) or self.max_words < 0:
             raise ConfigError(f"max_words={self.max_words!r}: must be 0 (any number) or more")
         if not is_number(self.max_ratio) or not (self.max_ratio == 0 or self.max_ratio >= 1):
@@ -50,7 +46,7 @@ ALL_PAIRS = PairFilter()
 
 
 @dataclass(frozen=True)
-class Dropped:
+class Dropped(DroppedCounts):
     """How many pairs were left out, by reason; ``str()`` tells it in one line.
 
     Attributes:
@@ -62,25 +58,14 @@ class Dropped:
         duplicate: the pair was there before.
     """
 
+    noun: ClassVar[str] = "pair"
+
     undecodable: int = field(default=0, metadata={"text": "not UTF-8"})
     malformed: int = field(default=0, metadata={"text": "malformed"})
     empty: int = field(default=0, metadata={"text": "with an empty side"})
     long: int = field(default=0, metadata={"text": "too long"})
     ratio: int = field(default=0, metadata={"text": "of too unequal lengths"})
     duplicate: int = field(default=0, metadata={"text": "repeated"})
-
-    @property
-    def total(self) -> int:
-        """The sum over all reasons."""
-        return sum(getattr(self, reason.name) for reason in fields(self))
-
-    def __str__(self) -> str:
-        counted = ((getattr(self, reason.name), reason) for reason in fields(self))
-        parts = [f"{count:,} {reason.metadata['text']}" for count, reason in counted if count]
-        if not parts:
-            return "no pair dropped"
-        noun = "pair" if self.total == 1 else "pairs"
-        return f"{self.total:,} {noun} dropped: {', '.join(parts)}"
 
 
 @dataclass(frozen=True)

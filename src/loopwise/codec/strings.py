@@ -29,3 +29,25 @@ def list_texts(given: object, name: str) -> list[Text]:
         )
     several = cast(Iterable[object], given)
     return [require_text(text, f"{name}[{number}]") for number, text in enumerate(several)]
+
+
+def require_pairs(hypotheses: Sequence[object], references: Sequence[object], what: str) -> None:
+    """Raise DataError unless these are as many strings as those, and at least one of each.
+
+    Args:
+        hypotheses: what a model made.
+        references: what it should have made.
+        what: what a message calls a hypothesis.
+    """
+    for name, texts in (("hypotheses", hypotheses), ("references", references)):
+        if isinstance(texts, str):
+            raise DataError(f"{name}: must be a sequence of strings, not one string")
+        for position, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise DataError(f"{name}[{position}]: must be a string, not {type(text).__name__}")
+    if len(hypotheses) != len(references):
+        raise DataError(
+            f"{len(hypotheses)} hypotheses and {len(references)} references; each needs one"
+        )
+    if not len(hypotheses):
+        raise DataError(f"there is no {what} to measure")

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import numpy as np
 
 from loopwise.codec.numbers import is_integer
+from loopwise.codec.strings import require_pairs
 from loopwise.errors import ConfigError, DataError, MissingExtraError
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def translation_score(
         DataError: if there are unequal numbers of them, none, or one is no string.
         MissingExtraError: if `sacrebleu` is not installed.
     """
-    _check_corpus(hypotheses, references)
+    require_pairs(hypotheses, references, "translation")
     bleu, chrf = _measures(tokenize, lowercase, whole=True)
     corpus, given = list(hypotheses), [list(references)]
     by_words, by_characters = bleu.corpus_score(corpus, given), chrf.corpus_score(corpus, given)
@@ -103,7 +104,7 @@ def sentence_scores(
     lowercase: bool = False,
 ) -> list[SentenceScore]:
     """BLEU and chrF of each sentence by itself; arguments and errors as in `translation_score`."""
-    _check_corpus(hypotheses, references)
+    require_pairs(hypotheses, references, "translation")
     bleu, chrf = _measures(tokenize, lowercase, whole=False)
     return [
         SentenceScore(
@@ -112,23 +113,6 @@ def sentence_scores(
         )
         for hypothesis, reference in zip(hypotheses, references, strict=True)
     ]
-
-
-def _check_corpus(hypotheses: Sequence[Any], references: Sequence[Any]) -> None:
-    for name, sentences in (("hypotheses", hypotheses), ("references", references)):
-        if isinstance(sentences, str):
-            raise DataError(f"{name}: must be a sequence of strings, not one string")
-        for position, sentence in enumerate(sentences):
-            if not isinstance(sentence, str):
-                raise DataError(
-                    f"{name}[{position}]: must be a string, not {type(sentence).__name__}"
-                )
-    if len(hypotheses) != len(references):
-        raise DataError(
-            f"{len(hypotheses)} hypotheses and {len(references)} references; each needs one"
-        )
-    if not len(hypotheses):
-        raise DataError("there is no translation to measure")
 
 
 def _measures(tokenize: str, lowercase: bool, *, whole: bool) -> tuple[BLEU, CHRF]:

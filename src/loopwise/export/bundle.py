@@ -44,9 +44,11 @@ def to_bundle(task: str, model: Described, codec: Codec | None, info: dict[str, 
     Returns:
         a bundle that shares no memory with the model.
     """
+    wanted = model.description.tensor_shapes()  # others, as of losses, serve training alone
     tensors = {
         name: tensor.detach().to("cpu", torch.float32).numpy().copy()
         for name, tensor in model.state_dict().items()
+        if name in wanted
     }
     made = {
         "loopwise": loopwise.__version__,

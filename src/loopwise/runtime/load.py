@@ -11,11 +11,12 @@ from loopwise.runtime.sequence_model import LoadedSequenceModel
 
 if TYPE_CHECKING:
     from loopwise.runtime.forecaster import LoadedForecaster
+    from loopwise.runtime.recognizer import LoadedRecognizer
     from loopwise.runtime.translator import LoadedTranslator
 
-Loaded: TypeAlias = (
-    "LoadedLanguageModel | LoadedSequenceModel | LoadedForecaster | LoadedTranslator"
-)
+Loaded: TypeAlias = """
+LoadedLanguageModel | LoadedSequenceModel | LoadedForecaster | LoadedTranslator | LoadedRecognizer
+"""
 
 
 def _forecaster(bundle: Bundle) -> "LoadedForecaster":
@@ -34,11 +35,20 @@ def _translator(bundle: Bundle) -> "LoadedTranslator":
     return LoadedTranslator(bundle)
 
 
+def _recognizer(bundle: Bundle) -> "LoadedRecognizer":
+    try:
+        from loopwise.runtime.recognizer import LoadedRecognizer
+    except ModuleNotFoundError as error:
+        raise missing_extra(error, "speech recognition") from error
+    return LoadedRecognizer(bundle)
+
+
 _TASKS: "dict[str, Callable[[Bundle], Loaded]]" = {
     "language-model": LoadedLanguageModel,
     "sequence-model": LoadedSequenceModel,
     "forecaster": _forecaster,
     "translator": _translator,
+    "recognizer": _recognizer,
 }
 
 
@@ -49,8 +59,8 @@ def load(path: str | os.PathLike[str]) -> Any:
         path: a bundle, or the directory of a run that has written one.
 
     Returns:
-        What the bundle is for: a `LoadedLanguageModel`, a `LoadedForecaster`, a `LoadedTranslator`
-        or a `LoadedSequenceModel`.
+        What the bundle is for: a `LoadedLanguageModel`, a `LoadedForecaster`, a `LoadedTranslator`,
+        a `LoadedRecognizer` or a `LoadedSequenceModel`.
 
     Raises:
         BundleError: a bundle that cannot be read, or whose task, model and codec do not fit.

@@ -55,6 +55,11 @@ class LoadedModel:
         """What the training left in the bundle about itself."""
         return self.bundle.info
 
+    @property
+    def network(self) -> Model:
+        """The network itself, in float32: states go in and come out."""
+        return self._model
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the bundle to a file; raises BundleError if that cannot be done."""
         write_bundle(path, self.bundle)

@@ -130,6 +130,10 @@ def _to_look_at(config: Config, data: tuple[str, ...]) -> Config:
             return config.model_copy(update={"train": few})
         if config.task == "translation":
             raise ConfigError("a translator is looked at on the run's own pairs: give no files")
+        if config.task == "speech":
+            raise ConfigError(
+                "a recognizer is looked at on the run's own recordings: give no files"
+            )
         if config.task != "forecast":
             raise ConfigError(f"{config.task} makes up its data: give no files")
         file, *others = data

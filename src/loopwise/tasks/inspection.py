@@ -57,6 +57,11 @@ def inspect_run(
         MissingExtraError: training is not installed.
     """
     bundle = bundle_of(path, checkpoint)
+    if bundle.task == "recognizer":
+        raise ConfigError(
+            f"{path}: a recognizer of speech: its units are not looked at one by one; see loopwise "
+            f"diagnose {path}"
+        )
     if bundle.task == "translator":
         if series is not None or name is not None or seed is not None:
             raise ConfigError(
@@ -125,8 +130,10 @@ def _sequence(
     seed: int | None,
     at: int | None,
 ) -> Inspection:
+    from loopwise.tasks.synthetic.config import SyntheticConfig
+
     config = read_config(Run.open(path))
-    if config.task == "lm" or config.task == "forecast" or config.task == "translation":
+    if not isinstance(config, SyntheticConfig):
         raise ConfigError(f"{path}: the bundle is not of the run's task")
     try:
         from loopwise.tasks.synthetic.inspection import inspect_sequence, require_inputs

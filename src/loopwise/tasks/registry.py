@@ -15,14 +15,17 @@ if TYPE_CHECKING:
     from loopwise.export.precision import Sample
     from loopwise.tasks.forecast.config import ForecastConfig
     from loopwise.tasks.lm.config import LMConfig
+    from loopwise.tasks.speech.config import SpeechConfig
     from loopwise.tasks.synthetic.config import SyntheticConfig
     from loopwise.tasks.translation.config import TranslationConfig
     from loopwise.train.checkpoints import Checkpoint
     from loopwise.train.processes import World
     from loopwise.train.task import Task
 
-TaskName = Literal["lm", "forecast", "translation", "adding", "copy", "parity", "delayed-recall"]
-Config: TypeAlias = "LMConfig | ForecastConfig | TranslationConfig | SyntheticConfig"
+TaskName = Literal[
+    "lm", "forecast", "translation", "speech", "adding", "copy", "parity", "delayed-recall"
+]
+Config: TypeAlias = "LMConfig | ForecastConfig | TranslationConfig | SpeechConfig | SyntheticConfig"
 
 
 def config_class(name: TaskName) -> "type[Config]":
@@ -45,6 +48,10 @@ def config_class(name: TaskName) -> "type[Config]":
         from loopwise.tasks.translation.config import TranslationConfig
 
         return TranslationConfig
+    if name == "speech":
+        from loopwise.tasks.speech.config import SpeechConfig
+
+        return SpeechConfig
     from loopwise.tasks.synthetic.config import CONFIGS
 
     return CONFIGS[name]
@@ -79,6 +86,10 @@ def make_task(config: "Config", world: "World") -> "Task[Any]":
         return make_task(config, world)
     if config.task == "translation":
         from loopwise.tasks.translation.training import make_task
+
+        return make_task(config, world)
+    if config.task == "speech":
+        from loopwise.tasks.speech.training import make_task
 
         return make_task(config, world)
     from loopwise.tasks.synthetic.task import SyntheticTask
@@ -125,7 +136,12 @@ def remake_task(config: "Config") -> "Task[Any]":
         from loopwise.train.processes import World
     except ModuleNotFoundError as error:
         raise missing_extra(error, "training") from error
-    if config.task == "lm" or config.task == "forecast" or config.task == "translation":
+    if (
+        config.task == "lm"
+        or config.task == "forecast"
+        or config.task == "translation"
+        or config.task == "speech"
+    ):
         config.data.require_files()
     return make_task(config, World())
 
@@ -166,6 +182,10 @@ def sample_of_run(path: str | os.PathLike[str]) -> "Sample":
         from loopwise.tasks.translation.sample import sample_of_validation
 
         return sample_of_validation(config.data)
+    if config.task == "speech":
+        from loopwise.tasks.speech.sample import sample_of_validation
+
+        return sample_of_validation(config)
     from loopwise.tasks.synthetic.sample import SequenceSample
 
     return SequenceSample(config)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from loopwise.codec.pairs import list_pairs
 from loopwise.codec.sentences import train_translation_codec
 from loopwise.errors import DataError
+from loopwise.tasks.bucketing import Buckets
 from loopwise.tasks.translation.data import PairStream, make_batch
 from loopwise.tasks.translation.pairs import hold_out
 from tasks.translation.texts import pairs
@@ -20,9 +21,8 @@ def codec(of, unit="words"):
 
 
 def stream(of, **options):
-    settled = {"batch_tokens": 40, "batch_size": 8, **options}
-    size = settled.pop("batch_size")
-    return PairStream(codec(of), of, settled.pop("batch_tokens"), size, **settled)
+    wait = options.pop("wait", 0)
+    return PairStream(codec(of), of, Buckets(**{"most": 40, "size": 8, **options}), wait=wait)
 
 
 def epoch(batches, number=0):
@@ -57,7 +57,7 @@ def test_an_epoch_has_every_pair_once():
 
 def test_batches_keep_to_their_limits():
     of = pairs(200, longest=12)
-    for batch in epoch(stream(of, batch_tokens=50, batch_size=6)):
+    for batch in epoch(stream(of, most=50, size=6)):
         count = batch.source.shape[1]
         tokens = int(batch.source_lengths.sum() + batch.target_lengths.sum())
         assert count <= 6
@@ -97,14 +97,14 @@ def test_a_place_in_other_batches_is_refused():
     with pytest.raises(DataError, match=r"its pairs were .* continue with the same pairs"):
         stream(pairs(61)).load_state_dict(state)
     with pytest.raises(DataError, match="its tokens were 40, not 50"):
-        stream(pairs(60), batch_tokens=50).load_state_dict(state)
+        stream(pairs(60), most=50).load_state_dict(state)
 
 
 def test_merges_are_left_out_anew_in_each_epoch():
     of = list_pairs([("abcabcabc abc", "xyzxyz xyz")] * 20)
     made = train_translation_codec(of.sources, of.targets, unit="bpe")
     lengths = []
-    batches = PairStream(made, of, 10_000, 100, dropout=0.5)
+    batches = PairStream(made, of, Buckets(10_000, 100), dropout=0.5)
     for number in range(2):
         (batch,) = epoch(batches, number)
         lengths.append(batch.source_lengths.tolist())
@@ -112,7 +112,7 @@ def test_merges_are_left_out_anew_in_each_epoch():
             assert made.source.decode(source) == "abcabcabc abc"
             assert made.target.decode(target) == "xyzxyz xyz"
     assert lengths[0] != lengths[1]
-    again = PairStream(made, of, 10_000, 100, dropout=0.5)
+    again = PairStream(made, of, Buckets(10_000, 100), dropout=0.5)
     again.load_state_dict({**again.state_dict(), "epoch": 1, "place": 0})
     assert again.next().source_lengths.tolist() == lengths[1]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from loopwise.cli.evaluate.shared import Batch, Stream
 from loopwise.cli.grouping import refuse
 from loopwise.cli.model import note_of_whole
 from loopwise.cli.pairs import TRANSLATOR, PairGroup, read_pairs_of
@@ -41,17 +42,8 @@ class TranslationGroup:
             "--lowercase", help="BLEU and chrF pass over case.", rich_help_panel=TRANSLATOR
         ),
     ] = False
-    batch: Annotated[
-        int | None, _option("Sentences that are translated side by side.  [default: 64]", "N", 1)
-    ] = None
-    stream: Annotated[
-        bool,
-        typer.Option(
-            "--stream",
-            help="Translate word by word, and say how far it lags.",
-            rich_help_panel=TRANSLATOR,
-        ),
-    ] = False
+    batch: Batch = None
+    stream: Stream = False
     wait: Annotated[
         int | None,
         _option("With --stream: words of the source to wait for.  [default: as in training]", "K"),

@@ -159,4 +159,6 @@ def _what_next(config: "Config", path: str) -> str:
         return f"forecast {path} {table}{ahead} --level 80,95 --plot forecast.png"
     if config.task == "translation":
         return f"translate {path}{' --stream' if config.model.wait else ''}"
+    if config.task == "speech":
+        return f"transcribe {path} {'FILE' if config.model.bidirectional else '--stream'}"
     return f"evaluate {path}"

@@ -15,6 +15,10 @@ from loopwise.runtime.description.forecaster import (
 )
 from loopwise.runtime.description.language_model import LanguageModelDescription
 from loopwise.runtime.description.layer import LayerDescription
+from loopwise.runtime.description.recognizer import (
+    RecognizerDescription,
+    TransducerDescription,
+)
 from loopwise.runtime.description.sequence_model import SequenceModelDescription
 from loopwise.runtime.description.translator import TranslatorDescription
 
@@ -25,8 +29,10 @@ __all__ = [
     "LanguageModelDescription",
     "LayerDescription",
     "OutputDescription",
+    "RecognizerDescription",
     "SequenceModelDescription",
     "SteppedDescription",
+    "TransducerDescription",
     "TranslatorDescription",
     "parse_as",
     "parse_description",
@@ -40,6 +46,7 @@ Description: TypeAlias = (
     | SequenceModelDescription
     | ForecasterDescription
     | TranslatorDescription
+    | RecognizerDescription
 )
 D = TypeVar(
     "D",
@@ -47,6 +54,7 @@ D = TypeVar(
     SequenceModelDescription,
     ForecasterDescription,
     TranslatorDescription,
+    RecognizerDescription,
 )
 
 _KINDS: dict[str, TypeAdapter[Any]] = {
@@ -54,6 +62,7 @@ _KINDS: dict[str, TypeAdapter[Any]] = {
     "sequence-model": TypeAdapter(SequenceModelDescription),
     "forecaster": TypeAdapter(ForecasterDescription),
     "translator": TypeAdapter(TranslatorDescription),
+    "recognizer": TypeAdapter(RecognizerDescription),
 }
 
 

@@ -25,6 +25,8 @@ class LayersReading(NamedTuple):
     """[T, B, P], the same after dropout"""
     state: State
     """one entry a layer, to be carried on"""
+    each: tuple[Tensor, ...]
+    """[T, B, P] of each layer, as the next one reads it"""
 
 
 class RecurrentLayers(nn.ModuleList, DrawsOnce):
@@ -62,6 +64,7 @@ class RecurrentLayers(nn.ModuleList, DrawsOnce):
             [None] * len(self) if state is None else cast(tuple[State, ...], state)
         )
         states: list[State] = []
+        each: list[Tensor] = []
         x = self._drop(x, self.config.dropout_input, "input")
         last = len(self) - 1
         for number, (layer, before) in enumerate(zip(self, carried, strict=True)):
@@ -71,8 +74,9 @@ class RecurrentLayers(nn.ModuleList, DrawsOnce):
                 y = y + x
             x = y if number == last else self._drop(y, self.config.dropout_hidden, number)
             states.append(after)
+            each.append(x)
         dropped = self._drop(x, self.config.dropout_output, "output")
-        return LayersReading(x, dropped, tuple(states))
+        return LayersReading(x, dropped, tuple(states), (*each[:-1], dropped))
 
     def _drop(self, x: Tensor, p: float, place: str | int) -> Tensor:
         if self.config.locked:

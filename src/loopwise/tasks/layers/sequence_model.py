@@ -60,7 +60,7 @@ class SequenceModel(nn.Module):
         """
         if self.embedding is not None:
             x = self.embedding(x)
-        output, dropped, after = self.layers(x, state)
+        output, dropped, after, _ = self.layers(x, state)
         return Answers(self.head(dropped[len(dropped) - last :]), output, dropped, after)
 
 

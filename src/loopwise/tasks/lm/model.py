@@ -56,14 +56,14 @@ class RecurrentLanguageModel(nn.Module):
             targets: [T, B] the tokens that follow them.
             state: from the window before; None at the beginning of a text.
         """
-        output, dropped, after = self.layers(self._embed(ids), state)
+        output, dropped, after, _ = self.layers(self._embed(ids), state)
         weight = self.head.weight_of(self.embedding.weight)
         nats = linear_cross_entropy(dropped, weight, self.head.bias, targets)
         return Reading(nats, after, output, dropped)
 
     def logits(self, ids: Tensor, state: State | None = None) -> tuple[Tensor, State]:
         """The logits [T, B, V] of what follows each of the ids, and the state after the window."""
-        _, dropped, after = self.layers(self._embed(ids), state)
+        _, dropped, after, _ = self.layers(self._embed(ids), state)
         return self.head(dropped, self.embedding.weight), after
 
     def _embed(self, ids: Tensor) -> Tensor:

@@ -133,7 +133,7 @@ class TranslationNetwork(nn.Module, DrawsOnce):
             with same_masks(self):
                 return self._decode_stepwise(batch, memory, start)
         embedded = self._embed(self.own()["embedding.weight"], batch.inputs, "target")
-        output, dropped, _ = self.decoder(embedded, start, batch.target_lengths)
+        output, dropped, *_ = self.decoder(embedded, start, batch.target_lengths)
         visible = None if batch.visible is None else batch.visible.T
         found = look(self.description, self.own(), memory, dropped.transpose(0, 1), visible)
         readout = read_out(self.own(), dropped, found.context.transpose(0, 1))
@@ -154,7 +154,7 @@ class TranslationNetwork(nn.Module, DrawsOnce):
             x = self._embed(table, token[None], "target")
             if d.input_feeding:
                 x = torch.cat([x, readout[None].to(x.dtype)], -1)
-            output, dropped, state = self.decoder(x, state)
+            output, dropped, state, _ = self.decoder(x, state)
             visible = None if batch.visible is None else batch.visible[t, :, None]
             looked = look(d, own, memory, dropped.transpose(0, 1), visible, covered)
             if covered is not None:

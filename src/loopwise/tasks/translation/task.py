@@ -17,6 +17,7 @@ from loopwise.export.bundle import to_bundle
 from loopwise.nn.state import State
 from loopwise.runtime.bundle import Bundle, write_bundle
 from loopwise.runtime.translator import LoadedTranslator
+from loopwise.tasks.bucketing import Buckets
 from loopwise.tasks.layers.modules import penalty
 from loopwise.tasks.translation.config import TranslationConfig
 from loopwise.tasks.translation.data import PairStream, encode, fingerprint, make_batch
@@ -61,13 +62,15 @@ class TranslationTask:
         self.batches = PairStream(
             codec,
             train,
-            config.train.batch_tokens,
-            config.train.batch_size,
+            Buckets(
+                config.train.batch_tokens,
+                config.train.batch_size,
+                config.train.seed,
+                world.rank,
+                world.size,
+            ),
             dropout=config.data.bpe_dropout,
             wait=config.model.wait,
-            seed=config.train.seed,
-            rank=world.rank,
-            world=world.size,
         )
         self._held = encode(codec, valid)
         torch.manual_seed(config.train.seed)

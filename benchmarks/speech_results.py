@@ -1,0 +1,205 @@
+"""Speech recognition of AN4 and of spoken digits, from training to error rates on test parts.
+
+    python benchmarks/speech_results.py an4 [SECTION.KEY=VALUE ...]   # phones, lexicon, trigram
+    python benchmarks/speech_results.py an4-free                      # neither lexicon nor language
+    python benchmarks/speech_results.py an4-stream                    # while it is being spoken
+    python benchmarks/speech_results.py fsdd                          # digits, the official test
+    python benchmarks/speech_results.py fsdd-speakers                 # each speaker left out once
+
+The data are found through LOOPWISE_DATA, as speech_data.py says. OUT names a folder that keeps the
+runs.
+"""
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from speech_data import DIGITS, an4, data_folder, fsdd
+
+from loopwise.codec.audio.files import read_audio
+from loopwise.codec.audio.resampling import resample
+from loopwise.codec.recognition import Recognition
+from loopwise.codec.speech.lexicon import read_lexicon
+from loopwise.codec.speech.metrics import speech_score
+from loopwise.codec.speech.utterances import Utterances
+from loopwise.runtime.load import load
+from loopwise.runtime.recognizer import LoadedRecognizer
+from loopwise.tasks.speech.config import SpeechConfig
+from loopwise.tasks.speech.training import train
+from loopwise.tasks.speech.utterances import hold_out
+
+MFCC = ["features.kind=ready", "features.deltas=2"]
+STREAM = ["model.bidirectional=false", "model.hidden_size=256", "model.num_layers=2"]
+
+
+def folder() -> Path:
+    return Path(os.environ.get("OUT") or tempfile.mkdtemp())
+
+
+def fit(out: Path, settings: Sequence[str], *utterances: Utterances) -> LoadedRecognizer:
+    config = SpeechConfig.load(None, settings)
+    begin = time.monotonic()
+    train(config, out, *utterances, overwrite=True)
+    print(f"training: {time.monotonic() - begin:.0f} s")
+    return load(out)
+
+
+def tell(name: str, heard: Sequence[str], said: Sequence[str], extra: str = "") -> None:
+    found = speech_score(heard, said)
+    print(
+        f"{name}: WER {100 * found.wer:.2f}, CER {100 * found.cer:.2f}, sentences wrong "
+        f"{100 * found.sentence_error_rate:.1f}; {found.substitutions} substitutions, "
+        f"{found.deletions} deletions, {found.insertions} insertions{extra}"
+    )
+
+
+def offline(name: str, model: LoadedRecognizer, part: Utterances, **options: object) -> None:
+    begin = time.perf_counter()
+    frames = [model.frames(each.audio) for each in part]
+    heard = [each.text for each in model.recognised(frames, **options)]
+    spent = time.perf_counter() - begin
+    seconds = sum(map(len, frames)) * model.codec.features.options.hop
+    tell(name, heard, part.texts, f"; real-time factor {spent / seconds:.4f}")
+
+
+def phones(lexicon: Path) -> list[str]:
+    return ["data.unit=phones", f"data.lexicon={lexicon}", 'data.preferred=["A(2)"]', *MFCC]
+
+
+def an4_offline(settings: list[str]) -> None:
+    lexicon = data_folder("an4") / "etc/an4.dic"
+    learned, held = hold_out(an4("train"), 0.1)
+    model = fit(folder() / "an4", [*phones(lexicon), *settings], learned, held)
+    for name, part in (("validation", held), ("test", an4("test"))):
+        offline(f"{name}, lexicon and trigram", model, part)
+        offline(f"{name}, lexicon alone", model, part, language="none")
+
+
+def an4_free(settings: list[str]) -> None:
+    lexicon = data_folder("an4") / "etc/an4.dic"
+    learned, held = hold_out(an4("train"), 0.1)
+    heard = ["data.auxiliary=phones", f"data.lexicon={lexicon}", 'data.preferred=["A(2)"]']
+    model = fit(folder() / "free", [*MFCC, *heard, *settings], learned, held)
+    for name, part in (("validation", held), ("test", an4("test"))):
+        offline(f"{name}, greedy", model, part, beam_size=1)
+        offline(f"{name}, beam", model, part, language="none")
+
+
+def an4_stream(settings: list[str]) -> None:
+    lexicon = data_folder("an4") / "etc/an4.dic"
+    learned, held = hold_out(an4("train"), 0.1)
+    model = fit(folder() / "stream", [*phones(lexicon), *STREAM, *settings], learned, held)
+    for name, part in (("validation", held), ("test", an4("test"))):
+        offline(f"{name}, whole", model, part)
+        streamed(f"{name}, in pieces of 0.1 s", model, part)
+
+
+def streamed(name: str, model: LoadedRecognizer, part: Utterances) -> None:
+    from loopwise.codec.audio.feature_files import read_features
+
+    options = model.codec.features.options
+    stream, heard, seconds = model.stream(), list[Recognition](), 0.0
+    begin = time.perf_counter()
+    for each in part:
+        if options.ready:
+            frames = read_features(each.audio, options.base_size)
+            seconds += len(frames) * options.hop
+            for at in range(0, len(frames), 10):
+                stream.accept_frames(frames[at : at + 10])
+        else:
+            samples, rate = read_audio(each.audio)
+            seconds += len(samples) / rate
+            for at in range(0, len(samples), rate // 10):
+                stream.accept_waveform(samples[at : at + rate // 10], rate)
+        heard.append(stream.finish())
+    spent = time.perf_counter() - begin
+    texts = [each.text for each in heard]
+    tell(name, texts, part.texts, f"; real-time factor {spent / seconds:.4f}")
+
+
+def digits(out: Path) -> list[str]:
+    out.mkdir(parents=True, exist_ok=True)
+    own = read_lexicon(data_folder("an4") / "etc/an4.dic")
+    lines = [f"{digit} {' '.join(own.pronunciations(digit)[0])}" for digit in DIGITS]
+    path = out / "digits.dic"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return [
+        "data.unit=phones",
+        f"data.lexicon={path}",
+        "data.order=2",
+        "features.rate=8000",
+        "train.batch_size=32",
+        "train.epochs=40",
+        "augment.time_mask=8",
+    ]
+
+
+def fsdd_official(settings: list[str]) -> None:
+    out = folder()
+    learned, held = _hold_out_recordings(fsdd("train"))
+    model = fit(out / "fsdd", [*digits(out), *settings], learned, held)
+    offline("validation", model, held)
+    test = fsdd("test")
+    offline("test", model, test)
+    connected(model, test)
+
+
+def _hold_out_recordings(part: Utterances) -> tuple[Utterances, Utterances]:
+    """Recordings 5 to 9 of each speaker and digit to validate on."""
+    held = [int(each.id.split("_")[2]) < 10 for each in part]
+    rows = range(len(part))
+    return part.choose(i for i in rows if not held[i]), part.choose(i for i in rows if held[i])
+
+
+def connected(model: LoadedRecognizer, part: Utterances) -> None:
+    """Five recordings of a speaker each, joined."""
+    rng = np.random.default_rng(1)
+    rate = model.codec.features.options.rate
+    sounds, texts = list[np.ndarray](), list[str]()
+    for speaker in part.speakers:
+        own = [each for each in part if each.speaker == speaker]
+        order = rng.permutation(len(own))
+        for begin in range(0, len(order) - 4, 5):
+            chosen = [own[i] for i in order[begin : begin + 5]]
+            pieces = [resample(*read_audio(each.audio), rate) for each in chosen]
+            sounds.append(np.concatenate(pieces))
+            texts.append(" ".join(each.text for each in chosen))
+    heard = model.transcribe(sounds, language="none")
+    tell("connected digits, five at a time", heard, texts)
+
+
+def fsdd_speakers(settings: list[str]) -> None:
+    out, every = folder(), fsdd()
+    accuracies: list[float] = []
+    for speaker in sorted(every.speakers):
+        others = [i for i, each in enumerate(every) if each.speaker != speaker]
+        learned, held = hold_out(every.choose(others), 0.15)
+        model = fit(out / speaker, [*digits(out), *settings], learned, held)
+        own = every.choose(i for i, each in enumerate(every) if each.speaker == speaker)
+        heard = model.transcribe([each.audio for each in own])
+        accuracies.append(float(np.mean([h == s for h, s in zip(heard, own.texts, strict=True)])))
+        print(f"{speaker}: accuracy {100 * accuracies[-1]:.2f} %")
+    print(f"mean over {len(accuracies)} speakers: {100 * np.mean(accuracies):.2f} %")
+
+
+RESULTS: dict[str, Callable[[list[str]], None]] = {
+    "an4": an4_offline,
+    "an4-free": an4_free,
+    "an4-stream": an4_stream,
+    "fsdd": fsdd_official,
+    "fsdd-speakers": fsdd_speakers,
+}
+
+
+def main() -> None:
+    if len(sys.argv) < 2 or sys.argv[1] not in RESULTS:
+        sys.exit(__doc__)
+    RESULTS[sys.argv[1]](sys.argv[2:])
+
+
+if __name__ == "__main__":
+    main()

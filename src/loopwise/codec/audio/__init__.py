@@ -1,0 +1,1 @@
+"""Between recordings and frames: audio files, sampling rates, features, and their augmentation."""

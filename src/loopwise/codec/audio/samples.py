@@ -1,0 +1,55 @@
+"""Samples as all of the codec takes them: one channel, float32, full scale at -1 and 1."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from loopwise.errors import DataError
+
+Samples = NDArray[np.float32]
+
+SILENCE = 2.0**-15
+"""The least step of 16 bits: what never leaves a range of this size is silent."""
+
+
+def as_samples(values: ArrayLike) -> Samples:
+    """Samples [N] of any numbers.
+
+    Args:
+        values: [N], or [N, C] of several channels, which are averaged. Floats are full scale at
+            -1 and 1; integers at the ends of their type, so that int16 are divided by 32768 and
+            unsigned ones are taken about their middle.
+
+    Raises:
+        DataError: they have another shape or type, or one is infinite or NaN; names its position.
+    """
+    array: NDArray[Any] = np.asarray(values)
+    if array.ndim not in (1, 2) or array.dtype.kind not in "fiu" or array.shape[1:] == (0,):
+        raise DataError(
+            f"samples: {array.dtype} {list(array.shape)}; wanted are real numbers [N], or [N, C] "
+            "of C channels"
+        )
+    scaled = _full_scale(array)
+    mono = scaled if scaled.ndim == 1 else scaled.mean(1, dtype=np.float64)
+    with np.errstate(over="ignore"):
+        samples = np.ascontiguousarray(mono, np.float32)
+    wrong = np.flatnonzero(~np.isfinite(samples))
+    if wrong.size:
+        raise DataError(f"samples: number {wrong[0]:,} is {samples[wrong[0]]}; all must be finite")
+    return samples
+
+
+def _full_scale(array: NDArray[Any]) -> NDArray[Any]:
+    if array.dtype.kind == "f":
+        return array
+    bits = 8 * array.dtype.itemsize
+    middle = 2.0 ** (bits - 1) if array.dtype.kind == "u" else 0.0
+    return (array.astype(np.float64) - middle) / 2.0 ** (bits - 1)
+
+
+def is_silent(samples: Samples) -> bool:
+    """Whether there is nothing to hear in samples [N]: none, or a constant but for one step of 16
+    bits.
+    """
+    return not samples.size or float(np.ptp(samples)) <= SILENCE

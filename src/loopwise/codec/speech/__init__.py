@@ -1,0 +1,1 @@
+"""Speech beside its sound: utterances, transcripts as units, pronunciations, outputs, measures."""

@@ -1,0 +1,148 @@
+"""From utterances to base frames and units, all in memory. No torch here."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from loopwise.codec.audio.feature_files import read_features
+from loopwise.codec.audio.files import read_audio
+from loopwise.codec.audio.options import FeatureOptions
+from loopwise.codec.audio.resampling import resample
+from loopwise.codec.audio.samples import is_silent
+from loopwise.codec.dropped import Invalid
+from loopwise.codec.speech.units import UnitCodec
+from loopwise.codec.speech.utterances import Flaw, Utterance, Utterances, select_utterances
+from loopwise.errors import DataError
+
+Ids = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Recordings:
+    """Utterances that are fit to be used.
+
+    Attributes:
+        utterances: which.
+        sounds: of each the samples at the features' rate, or ready base frames.
+        units: of each text, [U].
+        auxiliary: of each text in the units of a lower layer, [A]; None where it hears none.
+    """
+
+    utterances: Utterances
+    sounds: tuple[NDArray[np.float32], ...]
+    units: tuple[Ids, ...]
+    auxiliary: tuple[Ids, ...] | None
+
+    def __len__(self) -> int:
+        return len(self.utterances)
+
+    def steps_needed(self, row: int) -> int:
+        """Steps of the network that an utterance must have for its text."""
+        lower = 0 if self.auxiliary is None else steps_needed(self.auxiliary[row])
+        return max(steps_needed(self.units[row]), lower)
+
+
+def read_sound(utterance: Utterance, options: FeatureOptions) -> NDArray[np.float32]:
+    """Samples [N] at the options' rate; or, where features are ready, base frames [T, B].
+
+    Raises:
+        DataError: the file cannot be used; the message names it.
+    """
+    if options.ready:
+        frames = read_features(utterance.audio, options.base_size)
+        begin, end = utterance.start or 0.0, utterance.end
+        last = len(frames) if end is None else round(end / options.hop)
+        return frames[round(begin / options.hop) : last]
+    samples, rate = read_audio(utterance.audio, utterance.start, utterance.end)
+    if is_silent(samples):
+        raise DataError(f"{utterance.audio}: holds no sound")
+    return resample(samples, rate, options.rate)
+
+
+def read_recordings(
+    utterances: Utterances,
+    options: FeatureOptions,
+    codecs: Sequence[UnitCodec],
+    *,
+    stride: int,
+    longest: float,
+    invalid: Invalid,
+) -> Recordings:
+    """Read all of some utterances.
+
+    Args:
+        utterances: which.
+        options: of their features.
+        codecs: of the units, and of those that a lower layer hears if there are such.
+        stride: frames to a step of the network.
+        longest: seconds of an utterance, at most.
+        invalid: what becomes of utterances that cannot be used.
+
+    Raises:
+        DataError: one cannot be used, or none is left.
+    """
+    sounds: list[NDArray[np.float32]] = []
+    coded: list[list[Ids]] = [[] for _ in codecs]
+
+    def raw() -> Iterator[Utterance | Flaw]:
+        for utterance in utterances:
+            found = _recording(utterance, options, codecs, stride, longest)
+            if isinstance(found, Flaw):
+                yield found
+                continue
+            sound, ids = found
+            sounds.append(sound)
+            for several, one in zip(coded, ids, strict=True):
+                several.append(one)
+            yield utterance
+
+    kept = select_utterances(
+        raw(), invalid=invalid, name=utterances.name, dropped=utterances.dropped
+    )
+    auxiliary = tuple(coded[1]) if len(codecs) > 1 else None
+    return Recordings(kept, tuple(sounds), tuple(coded[0]), auxiliary)
+
+
+def _recording(
+    utterance: Utterance,
+    options: FeatureOptions,
+    codecs: Sequence[UnitCodec],
+    stride: int,
+    longest: float,
+) -> tuple[NDArray[np.float32], list[Ids]] | Flaw:
+    where = utterance.where or str(utterance.audio)
+    try:
+        sound = read_sound(utterance, options)
+    except DataError as error:
+        return Flaw(where, "audio", str(error))
+    try:
+        ids = [np.asarray(codec.encode(utterance.text), np.int32) for codec in codecs]
+    except DataError as error:
+        return Flaw(where, "unknown", str(error))
+    frames = frames_in(sound, options)
+    if frames * options.hop > longest:
+        told = (
+            f"{utterance.audio}: {frames * options.hop:.1f} s, longer than max_seconds={longest:g}"
+        )
+        return Flaw(where, "long", told)
+    steps, least = -(-frames // stride), max(map(steps_needed, ids))
+    if steps < least:
+        told = f"{utterance.audio}: {frames} frames, {steps} steps of the network, are too short "
+        return Flaw(where, "short", f"{told}for {utterance.text!r}, which needs {least}")
+    return sound, ids
+
+
+def frames_in(sound: NDArray[np.float32], options: FeatureOptions) -> int:
+    """How many frames samples, or ready frames, have."""
+    if options.ready:
+        return len(sound)
+    window, hop = round(options.window * options.rate), round(options.hop * options.rate)
+    return max((len(sound) - window) // hop + 1, 0)
+
+
+def steps_needed(units: NDArray[Any]) -> int:
+    """Steps that CTC needs for units: one each, and a blank between equal ones."""
+    return max(len(units) + int(np.count_nonzero(units[1:] == units[:-1])), 1)

@@ -1,0 +1,127 @@
+"""The network in torch: equal to the one in NumPy, whatever the padding; its losses."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from loopwise.runtime.acoustic_model import AcousticModel
+from loopwise.runtime.acoustics import look_ahead, read_frames, steps_of
+from loopwise.tasks.speech.model import RecognitionNetwork, SpeechBatch, Texts
+from tasks.speech.networks import VARIANTS, batch, network, utterances
+
+
+def deployed(net: RecognitionNetwork) -> AcousticModel:
+    wanted = net.description.tensor_shapes()
+    tensors = {k: v.numpy() for k, v in net.state_dict().items() if k in wanted}
+    assert {name: tensor.shape for name, tensor in tensors.items()} == wanted
+    return AcousticModel(net.description, tensors)
+
+
+def seen(net: RecognitionNetwork, given: SpeechBatch) -> torch.Tensor:
+    d, own = net.description, net.own()
+    lengths = steps_of(d, given.lengths)
+    read = net.layers(read_frames(d, own, given.frames), lengths=lengths)
+    return look_ahead(d, own, read.dropped)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_numpy_sees_what_torch_sees(name):
+    net, given = network(**VARIANTS[name]), batch()
+    with torch.no_grad():
+        expected = seen(net, given).numpy()
+    found, lengths = deployed(net).see(utterances(given))
+    for row, steps in enumerate(lengths):
+        np.testing.assert_allclose(found[:steps, row], expected[:steps, row], atol=2e-6)
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+@torch.no_grad()
+def test_utterances_beside_it_change_nothing(name):
+    net, given = network(auxiliary=7, **VARIANTS[name]), batch()
+    whole = net(given)
+    parts = [net(alone(given, row)) for row in range(4)]
+    for ours, theirs in zip(
+        whole[:3], zip(*(part[:3] for part in parts), strict=True), strict=True
+    ):
+        if ours is None:
+            assert theirs == (None,) * 4
+        else:
+            torch.testing.assert_close(ours, sum(theirs), rtol=1e-5, atol=1e-4)
+
+
+def alone(given: SpeechBatch, row: int) -> SpeechBatch:
+    def text(of: Texts) -> Texts:
+        return Texts(of.units[: of.lengths[row], [row]], of.lengths[[row]])
+
+    length = given.lengths[[row]]
+    frames = given.frames[:length, [row]]
+    return SpeechBatch(frames, length, text(given.texts), text(given.auxiliary))
+
+
+@torch.no_grad()
+def test_the_losses_are_those_of_the_heads():
+    net, given = network(transducer=0.5), batch()
+    reading, model = net(given), deployed(net)
+    found, lengths = model.see(utterances(given))
+    log_probs = torch.from_numpy(model.log_probs(found))
+    own = (given.texts.units.T, torch.from_numpy(lengths), given.texts.lengths)
+    expected = functional.ctc_loss(log_probs, *own, reduction="sum")
+    torch.testing.assert_close(reading.ctc, expected, rtol=1e-5, atol=1e-4)
+    predictor = model.predictor()
+    nats = 0.0
+    for row, steps in enumerate(lengths):
+        said = given.texts.units[: given.texts.lengths[row], row].tolist()
+        states = [predictor.start()]
+        for unit in said:
+            states += predictor.advance(states[-1:], [unit])
+        frames = model.joint_frames(found[:steps, row])
+        lattice = np.stack([predictor.join(frame, states) for frame in frames])
+        nats -= forward(lattice, said)
+    assert float(reading.transducer) == pytest.approx(nats, rel=1e-5)
+
+
+def forward(log_probs: np.ndarray, said: list[int]) -> float:
+    """The log-probability of a text: log_probs [T, U + 1, V] of each node of the lattice."""
+    frames, places = log_probs.shape[:2]
+    alpha = np.full((frames + 1, places), -np.inf)
+    alpha[0, 0] = 0
+    for t in range(frames):
+        for u in range(places):
+            if u:
+                up = alpha[t, u - 1] + log_probs[t, u - 1, said[u - 1]]
+                alpha[t, u] = np.logaddexp(alpha[t, u], up)
+            alpha[t + 1, u] = alpha[t, u] + log_probs[t, u, 0]
+    return float(alpha[frames, -1])
+
+
+@pytest.mark.parametrize(
+    "name", [n for n, v in VARIANTS.items() if v.get("bidirectional") is False]
+)
+@pytest.mark.parametrize("cut", [1, 3, 7, 100])
+def test_a_stream_sees_what_the_whole_shows(name, cut):
+    model = deployed(network(**VARIANTS[name]))
+    stream = model.stream()
+    for frames in utterances(batch()):
+        expected, lengths = model.see([frames])
+        pieces = [stream.push(frames[at : at + cut]) for at in range(0, len(frames), cut)]
+        found = np.concatenate([*pieces, stream.finish()])
+        assert len(found) == lengths[0]
+        np.testing.assert_allclose(found, expected[:, 0], atol=2e-6)
+
+
+def test_what_is_said_before_is_never_altered():
+    predictor = deployed(network(transducer=1.0)).predictor()
+    start = predictor.start()
+    first = predictor.advance([start, start], [1, 2])
+    again = predictor.advance([first[1], start], [3, 1])
+    np.testing.assert_allclose(again[1].joint, first[0].joint, atol=1e-6)
+    assert not np.allclose(again[0].joint, first[0].joint, atol=1e-3)
+
+
+def test_every_parameter_learns():
+    net = network(auxiliary=7, transducer=0.5, channels=8, bidirectional=False, lookahead=1).train()
+    reading = net(batch())
+    (reading.ctc + reading.transducer + reading.auxiliary).backward()
+    still = [n for n, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum()]
+    assert still == []
