@@ -175,9 +175,9 @@ def count_live(make: Callable[[int], Listener], alone: float, seconds: float) ->
         make: makes one that is so many pieces ahead.
         alone: seconds that a piece takes where there is one stream.
         seconds: how long to time a number of streams. Three are tried, each by what the one before
-            took; 0 tries one.
+            took; 0 tries two streams alone.
     """
-    count = max(1, int(PIECE / alone))
+    count = max(1, int(PIECE / alone)) if seconds else 2
     for _ in range(3 if seconds else 1):
         listeners = [make(number % 4) for number in range(count)]
         (spent,) = interleave([lambda own=listeners: [each() for each in own]], seconds)

@@ -1,8 +1,9 @@
 import pytest
 
-from cli import translating
+from cli import recognizing, translating
 from cli.calling import call, sets
 from tasks.lm.texts import lines
+from tasks.speech import sounds
 
 
 @pytest.fixture(scope="session")
@@ -64,3 +65,44 @@ def waiting(tmp_path_factory, pairs):
     """A run that translates word by word."""
     folder = tmp_path_factory.mktemp("runs") / "waiting"
     return _translator(folder, pairs, **translating.WAITING)
+
+
+@pytest.fixture(scope="session")
+def utterances(tmp_path_factory):
+    """A folder of recordings with manifests, ``train.jsonl`` and ``test.jsonl``."""
+    folder = tmp_path_factory.mktemp("utterances")
+    sounds.write_manifest(folder, "train", 40, seed=1)
+    sounds.write_manifest(folder, "test", 8, seed=2)
+    return folder
+
+
+def _recognizer(folder, manifest, **changes):
+    settings = recognizing.sets(**changes)
+    called = call("train", "speech", "--out", folder, "--data", manifest, *settings)
+    assert called.status == 0, called.err
+    return folder
+
+
+@pytest.fixture(scope="session")
+def recognizer(tmp_path_factory, utterances):
+    """A run over words that reads whole utterances."""
+    folder = tmp_path_factory.mktemp("runs") / "tones"
+    return _recognizer(folder, utterances / "train.jsonl")
+
+
+@pytest.fixture(scope="session")
+def listener(tmp_path_factory, utterances):
+    """A run that listens to streams."""
+    folder = tmp_path_factory.mktemp("runs") / "listening"
+    return _recognizer(folder, utterances / "train.jsonl", **recognizing.LISTENING)
+
+
+@pytest.fixture(scope="session")
+def ready(tmp_path_factory, utterances):
+    """A run of few steps that listens to features, and a manifest of some: ``test.jsonl``."""
+    folder = tmp_path_factory.mktemp("ready")
+    for name in ("train", "test"):
+        sounds.write_features(utterances / f"{name}.jsonl", folder, bins=16)
+    options = recognizing.LISTENING | recognizing.READY | {"train__epochs": 8}
+    _recognizer(folder / "run", folder / "train.jsonl", **options)
+    return folder

@@ -139,7 +139,7 @@ def _differentiate(ctx: Any, grad: Tensor) -> Any:
     arguments, wanted = ctx.saved_tensors, list(ctx.needs_input_grad[:4])
     if torch.is_grad_enabled() and not torch.compiler.is_compiling():
         # views tell apart what is one tensor in two places
-        parts = [part if part is None else part.view_as(part) for part in arguments[:4]]
+        parts: list[Any] = [part if part is None else part.view_as(part) for part in arguments[:4]]
         encoded, predicted, weight, bias = parts
         value = _definition(encoded, predicted, weight, bias, arguments[4])
         found = gradients_of(value, parts, grad)

@@ -5,6 +5,11 @@ import random
 
 import numpy as np
 
+from loopwise.codec.audio.features import FeatureCodec
+from loopwise.codec.audio.files import read_audio
+from loopwise.codec.audio.options import FeatureOptions
+from loopwise.codec.speech.files import read_utterances
+
 RATE = 8_000
 TONES = {"do": 400, "re": 700, "mi": 1_100, "fa": 1_700, "so": 2_600}
 WORD, PAUSE, EDGE = 0.16, 0.06, 0.1  # seconds
@@ -67,3 +72,15 @@ def write_manifest(folder, name, count, seed):
     manifest = folder / f"{name}.jsonl"
     manifest.write_text("".join(f"{line}\n" for line in lines))
     return manifest
+
+
+def write_features(manifest, folder, bins):
+    """The recordings of a manifest as features in another folder, with a manifest of its own."""
+    codec = FeatureCodec(FeatureOptions(rate=RATE, bins=bins))
+    lines = []
+    for number, utterance in enumerate(read_utterances(manifest)):
+        samples, _ = read_audio(utterance.audio)
+        audio = f"{manifest.stem}-{number:03}.npy"
+        np.save(folder / audio, codec.base(samples))
+        lines.append(json.dumps({"audio": audio, "text": utterance.text}))
+    (folder / manifest.name).write_text("".join(f"{line}\n" for line in lines))

@@ -52,9 +52,9 @@ def evaluate(
     Of a text it says perplexity: each file is read from its first to its last token. Bits per
     character and byte can be compared between models of any unit, where no token is unknown;
     perplexity is per token. A forecaster stands beside forecasts that need no training, on the
-    last part of each series. A translator's translations are compared with those given, a recognizer's
-    transcripts with what was said. A run of a synthetic task takes no files: its sequences are
-    drawn anew.
+    last part of each series. A translator's translations are compared with those given, a
+    recognizer's transcripts with what was said. A run of a synthetic task takes no files: its
+    sequences are drawn anew.
     """
     files = files or []
     loaded = open_model_before(files, model, "evaluate")

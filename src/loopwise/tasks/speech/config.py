@@ -265,7 +265,7 @@ class SpeechConfig(TaskConfig):
         weight_decay=0.01,
         schedule="cosine",
         warmup=0.15,
-        clip=2.5,
+        clip=50.0,
     )
 
     @model_validator(mode="after")

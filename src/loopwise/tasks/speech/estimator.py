@@ -113,7 +113,7 @@ class Recognizer(Estimator[SpeechConfig, LoadedRecognizer]):
         return self
 
     @overload
-    def transcribe(
+    def transcribe(  # pyright: ignore[reportOverlappingOverload]
         self, audio: Audio, rate: float | None = None, **options: Unpack[DecodingOptions]
     ) -> str: ...
     @overload
