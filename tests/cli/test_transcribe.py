@@ -212,7 +212,10 @@ def test_partial_results_come_while_the_sound_does(listener):
         process.stdin.write(data[cut:] + pcm(1.5))
         process.stdin.flush()
         later = iter(process.stdout.readline, b"")
-        assert next(line for line in later if not line.startswith(b"partial")) == b"final\tdo re mi fa\n"
+        assert (
+            next(line for line in later if not line.startswith(b"partial"))
+            == b"final\tdo re mi fa\n"
+        )
         process.stdin.close()
         assert process.stdout.read() == b""
     assert process.returncode == 0
@@ -258,7 +261,9 @@ def test_mistakes(recognizer, listener, ready, trained, utterances, tmp_path):
     assert "give FILE..., or --stream" in told(recognizer)
     assert told(recognizer, "-") == "-: samples from standard input need --stream"
     assert "is for loopwise evaluate" in told(recognizer, utterances / "test.jsonl")
-    assert told(recognizer, "--stream").startswith(f"{recognizer}: this model reads utterances both")
+    assert told(recognizer, "--stream").startswith(
+        f"{recognizer}: this model reads utterances both"
+    )
     assert told(listener, one, "--stream").endswith(f"leave out {one}")
     assert told(listener, one, "--rate", 8000, "--partial") == (
         "without --stream: leave out --rate, --partial"
@@ -282,7 +287,9 @@ def test_mistakes(recognizer, listener, ready, trained, utterances, tmp_path):
     assert "it knows no samples" in told(ready / "run", "--stream")
     wav = one.read_bytes()
     assert told(listener, "--stream", stdin=wav).startswith("standard input: a wav file, not plain")
-    assert "'pdf' is not one of" in mistake("transcribe", recognizer, one, "--format", "pdf", status=2)
+    assert "'pdf' is not one of" in mistake(
+        "transcribe", recognizer, one, "--format", "pdf", status=2
+    )
 
 
 WITHOUT_TORCH = """
