@@ -16,7 +16,7 @@ LEXICON = "do D OW\nre R EY\nmi M IY\nfa F AA\nso S OW\n"
 
 
 def train(out, *arguments, **options):
-    return call("train", "speech", "--out", out, *arguments, *ONE_STEP, **options)
+    return call("train", "speech", "--out", out, *ONE_STEP, *arguments, **options)
 
 
 def stored(out):
@@ -70,10 +70,10 @@ def test_phones_with_a_lexicon(utterances, tmp_path):
     assert "vocabulary: 9 phones" in called.out
     assert stored(tmp_path / "run")["lexicon"] == f"{tmp_path}/notes.dic"
     (tmp_path / "notes.dic").write_text(LEXICON.replace("mi", "mo"))
-    said = mistake("train", "speech", "--out", tmp_path / "no", *given, *ONE_STEP, "--set",
-                   "data.unit=phones")  # fmt: skip
-    assert f"{utterances}/train.jsonl, line " in said
-    assert "mi" in said
+    settings = sets(data__unit="phones", train__max_steps=1)
+    told = mistake("train", "speech", "--out", tmp_path / "no", *given, *settings)
+    assert f"{utterances}/train.jsonl, line " in told
+    assert "mi" in told
 
 
 def test_what_cannot_be_used_is_an_error_or_left_out_and_counted(utterances, tmp_path):
@@ -148,8 +148,7 @@ def test_mistakes(arguments, message, utterances, tmp_path):
     given = [str(names.get(argument, argument)) for argument in arguments]
     for name, path in names.items():
         message = message.replace(name, str(path))
-    settings = [word for word in ONE_STEP if word != "features.bins=16"]
-    settings = [w for i, w in enumerate(settings) if settings[i : i + 2] != ["--set", "--set"]]
+    settings = sets(train__max_steps=1, features__bins=40)
     told = mistake("train", "speech", "--out", tmp_path / "run", *settings, *given)
     assert message in told
     assert "\n" not in told
