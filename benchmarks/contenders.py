@@ -38,12 +38,9 @@ def onnx_model(layer: nn.RNNBase, steps: int, rows: int) -> bytes:
     from onnx import TensorProto, helper
 
     cell = layer.mode.split("_")[0]
-    # onnx orders the gates i o f c, z r h
-    order = {"LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2), "RNN": (0,)}[cell]
 
     def gates(name: str) -> Array:
-        parts = np.split(getattr(layer, name).detach().numpy(), len(order))
-        return np.concatenate([parts[k] for k in order])
+        return in_order(cell, getattr(layer, name).detach().numpy())
 
     bias = np.concatenate([gates("bias_ih_l0"), gates("bias_hh_l0")])
     tensors = {"W": gates("weight_ih_l0"), "R": gates("weight_hh_l0"), "B": bias}
@@ -71,6 +68,13 @@ def onnx_model(layer: nn.RNNBase, steps: int, rows: int) -> bytes:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     return model.SerializeToString()
+
+
+def in_order(cell: str, weight: Array) -> Array:
+    """Gates as onnx orders them, i o f c or z r h, of a weight or bias as torch does."""
+    order = {"LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2), "RNN": (0,)}[cell]
+    parts = np.split(weight, len(order))
+    return np.concatenate([parts[k] for k in order])
 
 
 def in_onnxruntime(model: bytes, threads: int) -> Callable[[dict[str, Array]], tuple[Array, ...]]:

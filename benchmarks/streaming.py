@@ -6,7 +6,6 @@ which this machine reads as many bytes again and again. Then many streams in one
 only shows that the script works.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ import torch
 from contenders import INSTALLED, open_layer
 from machine import Machine, measure, rounded
 from report import argument_parser, print_table, write_results
+from timing import durations
 from torch import nn
 
 import loopwise
@@ -103,21 +103,9 @@ def torch_step(layer: nn.Module, x: np.ndarray) -> Callable[[], object]:
 
 
 def quantiles(calls: Sequence[Callable[[], object]], seconds: float) -> list[tuple[float, float]]:
-    """(p50, p99) of each call in microseconds; rounds of 50 calls each, in turn."""
-    times: list[list[int]] = [[] for _ in calls]
-    for call in calls:
-        call()
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(times[0]) < 200:
-        for call, mine in zip(calls, times, strict=True):
-            for _ in range(50):
-                start = time.perf_counter_ns()
-                call()
-                mine.append(time.perf_counter_ns() - start)
-    return [
-        (float(np.percentile(mine, 50)) / 1000, float(np.percentile(mine, 99)) / 1000)
-        for mine in times
-    ]
+    """(p50, p99) of each call in microseconds."""
+    found = [1e6 * np.percentile(each, (50, 99)) for each in durations(calls, seconds)]
+    return [(float(p50), float(p99)) for p50, p99 in found]
 
 
 if __name__ == "__main__":

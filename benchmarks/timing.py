@@ -4,6 +4,8 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 
 def interleave(
     calls: Sequence[Callable[[], object]], seconds: float, pause: float = 0
@@ -29,3 +31,26 @@ def interleave(
             call()
             mine.append(time.perf_counter() - start)
     return [statistics.median(mine) for mine in times]
+
+
+def durations(
+    calls: Sequence[Callable[[], object]], seconds: float, least: int = 200
+) -> list[np.ndarray]:
+    """Time short calls in rounds of 50 each, in turn, and return the seconds of all of them.
+
+    Args:
+        calls: as of `interleave`.
+        seconds: how long to go on.
+        least: calls of each that are made in any case, in whole rounds.
+    """
+    times: list[list[int]] = [[] for _ in calls]
+    for call in calls:
+        call()
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or len(times[0]) < least:
+        for call, mine in zip(calls, times, strict=True):
+            for _ in range(50):
+                start = time.perf_counter_ns()
+                call()
+                mine.append(time.perf_counter_ns() - start)
+    return [np.array(mine) / 1e9 for mine in times]

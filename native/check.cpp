@@ -213,6 +213,29 @@ void head(const Kernels& k, Desk& desk) {
   k.head(h);
 }
 
+void transducer(const Kernels& k, Desk& desk, int threads) {
+  const int T = 11, B = 3, places = 6, features = 37, classes = 70;
+  const int64_t lengths[] = {11, 5, 9}, target_lengths[] = {3, 5, 0};
+  int64_t targets[(places - 1) * B];
+  for (int i = 0; i < (places - 1) * B; i++) targets[i] = 1 + i * 7 % (classes - 1);
+  const Transcripts of = {T, B, places, targets, lengths, target_lengths};
+  Joiner j = {};
+  j.of = of, j.features = features, j.classes = classes, j.threads = threads, j.at_once = 1;
+  j.encoded = desk.numbers({T, B, features}), j.predicted = desk.numbers({places, B, features});
+  j.weight = desk.numbers({classes, features}), j.bias = desk.numbers({classes});
+  float* log_probs = desk.results("joiner", {B, T, places, 2});
+  j.log_probs = log_probs;
+  k.joiner(j);
+  float* shares = desk.results("lattice, d log_probs", {B, T, places, 2});
+  k.lattice({of, threads, log_probs, desk.results("lattice", {B}), shares});
+  j.log_probs = nullptr, j.d_log_probs = shares;
+  j.d_encoded = desk.results("joiner, d encoded", {T, B, features});
+  j.d_predicted = desk.results("joiner, d predicted", {places, B, features});
+  j.d_weight = desk.results("joiner, d weight", {classes, features});
+  j.d_bias = desk.results("joiner, d bias", {classes});
+  k.joiner(j);
+}
+
 void functions(const Kernels& k, Desk& desk) {
   const int n = 4001;
   const float* x = desk.numbers({n}, 20);
@@ -224,6 +247,7 @@ std::vector<Result> compute(const Kernels& k, Desk& desk, int threads) {
   functions(k, desk);
   surprisal(k, desk, threads);
   head(k, desk);
+  transducer(k, desk, threads);
   for (int cell : {RNN_TANH, RNN_RELU, LSTM, GRU}) {
     layer(k, desk, threads, cell, 40, 7, 37, false);
     layer(k, desk, threads, cell, 40, 7, 37, true);

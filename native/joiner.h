@@ -51,6 +51,8 @@ class Joint {
   bool held() const { return held_; }
 
  private:
+  static constexpr int SLICE = 64;  // columns that a thread takes at a time
+
   struct Node {
     int t, b, u;
   };
@@ -211,7 +213,6 @@ class Joint {
 
   // Adds the gradients at nodes to those of the frames and places that meet there.
   void spread(int first, int n) const {
-    constexpr int SLICE = 64;
 #pragma omp for schedule(static)
     for (int k = 0; k < j.features; k += SLICE) {
       const int wide = fewer(SLICE, j.features - k);
@@ -224,12 +225,17 @@ class Joint {
     }
   }
 
+  // In blocks, each with a sum of its own, as `outer` has them.
   void add_up(int n) const {
-    constexpr int SLICE = 64;
 #pragma omp for schedule(static)
-    for (int v = 0; v < j.classes; v += SLICE)
-      for (int i = 0; i < n; i++)
-        add(j.d_bias + v, numbers_ + (size_t)i * V + v, fewer(SLICE, j.classes - v));
+    for (int v = 0; v < j.classes; v += SLICE) {
+      const int wide = fewer(SLICE, j.classes - v);
+      for (int first = 0; first < n; first += BLOCK_K) {
+        float sum[SLICE] = {};
+        for (int i = first; i < n && i < first + BLOCK_K; i++) add(sum, number_rows_[i] + v, wide);
+        add(j.d_bias + v, sum, wide);
+      }
+    }
   }
 
   static void add(float* to, const float* from, int n) {

@@ -11,7 +11,17 @@ BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 
 @pytest.mark.parametrize(
-    "name", ["layers", "streaming", "forecasting", "checkpoint", "looking", "translation"]
+    "name",
+    [
+        "layers",
+        "streaming",
+        "forecasting",
+        "checkpoint",
+        "looking",
+        "transducer",
+        "translation",
+        "speech",
+    ],
 )
 def test_a_quick_run_prints_a_table_and_writes_json(name, tmp_path):
     command = [sys.executable, str(BENCHMARKS / f"{name}.py"), "--quick", "--results", tmp_path]

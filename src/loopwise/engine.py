@@ -114,8 +114,8 @@ def joiner(threads: int, at_once: int, **arrays: Any) -> None:
     Args:
         threads: how many to use.
         at_once: nodes whose logits may be in memory together, backwards.
-        arrays: ``encoded`` [T, B, J], ``predicted`` [U + 1, B, J], ``weight`` [V, J], ``bias`` [V] or
-            absent, float32; ``targets`` [U, B], ``lengths`` [B], ``target_lengths`` [B], int64;
+        arrays: ``encoded`` [T, B, J], ``predicted`` [U + 1, B, J], ``weight`` [V, J], ``bias`` [V]
+            or absent, float32; ``targets`` [U, B], ``lengths`` [B], ``target_lengths`` [B], int64;
             ``log_probs`` [B, T, U + 1, 2] to be filled, where there are nodes; or instead of it
             ``d_log_probs`` and where the gradients go, absent where not wanted: ``d_encoded``,
             ``d_predicted``, ``d_weight``, ``d_bias``.
@@ -131,8 +131,9 @@ def lattice(threads: int, **arrays: Any) -> None:
 
     Args:
         threads: how many to use.
-        arrays: ``log_probs``, ``lengths`` and ``target_lengths`` as `joiner` has them; ``nats`` [B],
-            where the results go; ``d_log_probs`` like ``log_probs`` for the gradient, or absent.
+        arrays: ``log_probs``, ``lengths`` and ``target_lengths`` as `joiner` has them; ``nats``
+            [B], where the results go; ``d_log_probs`` like ``log_probs`` for the gradient, or
+            absent.
 
     Raises:
         ValueError, TypeError: as `forward`.

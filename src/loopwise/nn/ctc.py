@@ -41,9 +41,8 @@ def ctc_loss(logits: Tensor, targets: Tensor, lengths: Tensor, target_lengths: T
     with torch.autocast(logits.device.type, enabled=False):
         if logits.dtype != torch.float64:
             logits = logits.float()
-        log_probs = logits.log_softmax(-1)
         return functional.ctc_loss(
-            log_probs, targets.t(), lengths, target_lengths, reduction="none"
+            logits.log_softmax(-1), targets.t(), lengths, target_lengths, reduction="none"
         )
 
 

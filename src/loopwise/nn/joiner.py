@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from loopwise import engine
-from loopwise.nn.backend import current_backend
+from loopwise.nn.backend import AVAILABLE, current_backend
 from loopwise.nn.transforms import transforms_active
 
 LOGITS_AT_ONCE = 1 << 20
@@ -59,9 +59,13 @@ def log_probs_of(logits: Tensor, targets: Tensor) -> Tensor:
 
 
 def native_takes(*tensors: Tensor | None) -> bool:
-    """Whether the engine computes with these: float32 on the CPU, something of each."""
+    """Whether the engine computes with these: float32 on the CPU, something of each.
+
+    In a compiled program it does so whatever the backend: a compiler cannot read that.
+    """
+    compiling = torch.compiler.is_compiling()
     return (
-        current_backend() == "native"
+        ("native" in AVAILABLE if compiling else current_backend() == "native")
         and not transforms_active()
         and all(
             t is None or (t.device.type == "cpu" and t.dtype == torch.float32 and 0 not in t.shape)
@@ -123,10 +127,8 @@ def _backward(grad: Tensor, wanted: list[bool], *arguments: Tensor | None) -> li
 
 @_backward.register_fake
 def _allocate_gradients(_: Tensor, wanted: list[bool], *arguments: Any) -> list[Tensor]:
-    return [
-        torch.empty(part.shape if want else 0)
-        for part, want in zip(arguments, wanted, strict=False)
-    ]
+    parts = zip(arguments, wanted, strict=False)
+    return [torch.empty(part.shape if want else 0) for part, want in parts]
 
 
 def _save(ctx: Any, inputs: Any, output: Tensor) -> None:
@@ -137,8 +139,10 @@ def _differentiate(ctx: Any, grad: Tensor) -> Any:
     arguments, wanted = ctx.saved_tensors, list(ctx.needs_input_grad[:4])
     if torch.is_grad_enabled() and not torch.compiler.is_compiling():
         # views tell apart what is one tensor in two places
-        parts = [part if part is None else part.view_as(part) for part in arguments[:4]]
-        found = gradients_of(_definition(*parts, arguments[4]), parts, grad)
+        parts: list[Any] = [part if part is None else part.view_as(part) for part in arguments[:4]]
+        encoded, predicted, weight, bias = parts
+        value = _definition(encoded, predicted, weight, bias, arguments[4])
+        found = gradients_of(value, parts, grad)
     else:
         found = _backward(grad, wanted, *arguments)
         found = [part if want else None for part, want in zip(found, wanted, strict=True)]

@@ -1,16 +1,15 @@
 """The loss of a recurrent transducer: how surprising transcripts are, over all their alignments.
 
-The lattice of a row has a node for each frame and each number of labels said so far. From a node the
-model either says the next label and stays in the frame, or says blank and goes to the next frame;
-the last frame is left by blank when all has been said. The probability of the transcript is the sum
-over all ways (Graves, "Sequence transduction with recurrent neural networks", 2012).
+The lattice of a row has a node for each frame and each number of labels said so far. From a node
+the model either says the next label and stays in the frame, or says blank and goes to the next
+frame; the last frame is left by blank when all has been said. The probability of the transcript is
+the sum over all ways (Graves, "Sequence transduction with recurrent neural networks", 2012).
 """
 
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from loopwise import engine
 from loopwise.errors import ShapeError
@@ -58,9 +57,14 @@ def transducer_loss(
         _expect("bias", bias, (classes,))
     _expect("targets", targets, (len(targets), rows))
     check_targets(targets, lengths, target_lengths, steps, classes)
-    inputs = _same_type(encoded, predicted, weight, bias)
+    dtype = _wide(encoded, predicted, weight, bias)
+    encoded, predicted, weight = encoded.to(dtype), predicted.to(dtype), weight.to(dtype)
+    bias = None if bias is None else bias.to(dtype)
+    targets, lengths, target_lengths = targets.long(), lengths.long(), target_lengths.long()
     with torch.autocast(encoded.device.type, enabled=False):
-        log_probs = joint_log_probs(*inputs, targets.long(), lengths.long(), target_lengths.long())
+        log_probs = joint_log_probs(
+            encoded, predicted, weight, bias, targets, lengths, target_lengths
+        )
         return _lattice(log_probs, lengths, target_lengths)
 
 
@@ -87,9 +91,8 @@ def transducer_loss_from_logits(
     _expect("targets", targets, (len(targets), rows))
     check_targets(targets, lengths, target_lengths, steps, classes)
     with torch.autocast(logits.device.type, enabled=False):
-        if logits.dtype != torch.float64:
-            logits = logits.float()
-        return _lattice(log_probs_of(logits, targets.long()), lengths, target_lengths)
+        log_probs = log_probs_of(logits.to(_wide(logits)), targets.long())
+        return _lattice(log_probs, lengths.long(), target_lengths.long())
 
 
 def _shape(name: str, tensor: Tensor, letters: str) -> torch.Size:
@@ -105,14 +108,12 @@ def _expect(name: str, tensor: Tensor, shape: tuple[int, ...]) -> None:
         raise ShapeError(f"{name}: expected shape {shape}, given {tuple(tensor.shape)}")
 
 
-def _same_type(*tensors: Tensor | None) -> list[Tensor | None]:
+def _wide(*tensors: Tensor | None) -> torch.dtype:
     wide = any(part is not None and part.dtype == torch.float64 for part in tensors)
-    dtype = torch.float64 if wide else torch.float32
-    return [part if part is None else part.to(dtype) for part in tensors]
+    return torch.float64 if wide else torch.float32
 
 
 def _lattice(log_probs: Tensor, lengths: Tensor, target_lengths: Tensor) -> Tensor:
-    lengths, target_lengths = lengths.long(), target_lengths.long()
     if native_takes(log_probs):
         return _forward(log_probs, lengths, target_lengths)[0]
     return _definition(log_probs, lengths, target_lengths)
@@ -129,9 +130,9 @@ def _definition(log_probs: Tensor, lengths: Tensor, target_lengths: Tensor) -> T
         by_label = torch.arange(max(1, first), min(places, d + 1), device=blank.device)
         stay = reached[-1][:, by_blank - before] + blank[:, d - 1 - by_blank, by_blank]
         say = reached[-1][:, by_label - 1 - before] + label[:, d - by_label, by_label - 1]
-        stay = functional.pad(stay, (0, int(d < places)), value=-torch.inf)
-        say = functional.pad(say, (int(first == 0), 0), value=-torch.inf)
-        reached.append(torch.logaddexp(stay, say))
+        edge = int(first == 0)  # to the first place no label leads, to the last one no blank
+        both = torch.logaddexp(stay[:, edge:], say[:, : stay.shape[1] - edge])
+        reached.append(torch.cat([stay[:, :edge], both, say[:, both.shape[1] :]], 1))
     last = lengths - 1 + target_lengths
     starts = torch.arange(len(reached), device=blank.device).sub(steps - 1).clamp(min=0)
     offsets = torch.tensor([0, *(part.shape[1] for part in reached[:-1])]).cumsum(0)

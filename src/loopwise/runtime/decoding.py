@@ -67,8 +67,8 @@ class Decoding:
     among: Among = "auto"
     method: Method = "auto"
     language: Language = "own"
-    language_weight: float = 0.6
-    word_bonus: float = 1.5
+    language_weight: float = 0.5
+    word_bonus: float = 0.0
     hot_words: Sequence[str] = ()
     hot_bonus: float = 5.0
 

@@ -24,6 +24,9 @@ from loopwise.runtime.translation_network import (
     source_embedding,
 )
 
+TOGETHER = 16
+"""Rows of logits that are normalised at a time, so few that they stay in the processor's cache."""
+
 
 def limit(tokens: int) -> int:
     """Tokens of a translation, at most, of a source of so many."""
@@ -147,9 +150,13 @@ class TranslationModel:
     def predict(self, readout: Array) -> Array:
         """Log-probabilities [N, O] of the next token, of readouts [N, R]."""
         logits = readout @ self._head
-        logits += self._head_bias
-        logits -= logits.max(axis=-1, keepdims=True)
-        logits -= np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+        scratch = np.empty_like(logits[:TOGETHER])
+        for begin_at in range(0, len(logits), TOGETHER):
+            part = logits[begin_at : begin_at + TOGETHER]
+            part += self._head_bias
+            part -= part.max(axis=-1, keepdims=True)
+            powers = np.exp(part, out=scratch[: len(part)])
+            part -= np.log(powers.sum(axis=-1, keepdims=True))
         return logits
 
     def begin(self, read: Read, most: int | None = None) -> "Decoder":

@@ -43,7 +43,7 @@ class SpeechTask:
     """
 
     monitor = "unit_errors"
-    unit = "units"
+    unit = "utterances"
 
     def __init__(
         self,
@@ -108,9 +108,12 @@ class SpeechTask:
         return None
 
     def loss(self, model: nn.Module, batch: SpeechBatch, state: State | None) -> StepLoss:
-        """Mean surprisal of units in nats; what a lower layer hears, and penalties, apart."""
+        """Mean surprisal of a text in nats; what a lower layer hears, and penalties, apart.
+
+        Of a text, not of a unit: so long texts count more than short ones, whatever their batch.
+        """
         reading: Reading = model(batch)
-        count = int(batch.texts.lengths.sum())
+        count = len(batch.lengths)
         extra = penalty(self.config.model, reading.dropped, reading.output)
         if reading.auxiliary is not None:
             heard = self.config.model.auxiliary_share * reading.auxiliary / count
@@ -127,7 +130,7 @@ class SpeechTask:
         return share * reading.transducer + (1 - share) * reading.ctc
 
     def validate(self, model: nn.Module) -> dict[str, float]:
-        """Surprisal of the held-out texts in nats a unit, and the share of their units got wrong.
+        """Mean surprisal of the held-out texts in nats, and the share of their units got wrong.
 
         Units are those that the deployed model takes to be likeliest, greedily.
         """
@@ -140,7 +143,7 @@ class SpeechTask:
             reading: Reading = model(batch.to(device))
             nats += float(self._mixed(reading))
             count += int(batch.texts.lengths.sum())
-        self._metrics = {"loss": nats / count}
+        self._metrics = {"loss": nats / len(held)}
         heard = LoadedRecognizer(self._bundle()).units(held)
         wrong = sum(
             Levenshtein.distance(ours, said.tolist())
