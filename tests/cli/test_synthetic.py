@@ -147,7 +147,10 @@ def test_mistakes(arguments, message, runs, trained, tmp_path):
     [
         (["train", "ading"], "No such command 'ading'. Did you mean 'adding'"),
         (["train", "copy"], "Missing option '--out'"),
-        (["config", "dance"], "'dance' is not one of 'lm', 'forecast', 'translation', 'adding'"),
+        (
+            ["config", "dance"],
+            "'dance' is not one of 'lm', 'forecast', 'translation', 'speech', 'adding'",
+        ),
         (["evaluate", "x", "--sequences", 0], "'--sequences': Input should be greater than"),
     ],
 )
