@@ -16,19 +16,20 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from speech_data import DIGITS, an4, data_folder, fsdd
 
 from loopwise.codec.audio.files import read_audio
 from loopwise.codec.audio.resampling import resample
-from loopwise.codec.recognition import Recognition
 from loopwise.codec.speech.lexicon import read_lexicon
 from loopwise.codec.speech.metrics import speech_score
 from loopwise.codec.speech.utterances import Utterances
 from loopwise.runtime.load import load
 from loopwise.runtime.recognizer import LoadedRecognizer
 from loopwise.tasks.speech.config import SpeechConfig
+from loopwise.tasks.speech.measure import hear, listen
 from loopwise.tasks.speech.training import train
 from loopwise.tasks.speech.utterances import hold_out
 
@@ -57,13 +58,21 @@ def tell(name: str, heard: Sequence[str], said: Sequence[str], extra: str = "") 
     )
 
 
-def offline(name: str, model: LoadedRecognizer, part: Utterances, **options: object) -> None:
-    begin = time.perf_counter()
-    frames = [model.frames(each.audio) for each in part]
-    heard = [each.text for each in model.recognised(frames, **options)]
-    spent = time.perf_counter() - begin
-    seconds = sum(map(len, frames)) * model.codec.features.options.hop
-    tell(name, heard, part.texts, f"; real-time factor {spent / seconds:.4f}")
+def offline(name: str, model: LoadedRecognizer, part: Utterances, **options: Any) -> None:
+    heard = hear(model, part, **options)
+    factor = f"; real-time factor {heard.real_time_factor:.4f}"
+    tell(name, heard.texts, part.texts, factor)
+
+
+def streamed(name: str, model: LoadedRecognizer, part: Utterances) -> None:
+    heard = listen(model, part)
+    late = heard.latency
+    assert late is not None
+    tell(name, heard.texts, part.texts, f"; real-time factor {heard.real_time_factor:.4f}")
+    print(
+        f"  words stand {late.mean:.2f} s after their end in the mean, 90 % within "
+        f"{late.ninety:.2f} s; algorithmic latency {late.algorithmic:.2f} s"
+    )
 
 
 def phones(lexicon: Path) -> list[str]:
@@ -96,29 +105,6 @@ def an4_stream(settings: list[str]) -> None:
     for name, part in (("validation", held), ("test", an4("test"))):
         offline(f"{name}, whole", model, part)
         streamed(f"{name}, in pieces of 0.1 s", model, part)
-
-
-def streamed(name: str, model: LoadedRecognizer, part: Utterances) -> None:
-    from loopwise.codec.audio.feature_files import read_features
-
-    options = model.codec.features.options
-    stream, heard, seconds = model.stream(), list[Recognition](), 0.0
-    begin = time.perf_counter()
-    for each in part:
-        if options.ready:
-            frames = read_features(each.audio, options.base_size)
-            seconds += len(frames) * options.hop
-            for at in range(0, len(frames), 10):
-                stream.accept_frames(frames[at : at + 10])
-        else:
-            samples, rate = read_audio(each.audio)
-            seconds += len(samples) / rate
-            for at in range(0, len(samples), rate // 10):
-                stream.accept_waveform(samples[at : at + rate // 10], rate)
-        heard.append(stream.finish())
-    spent = time.perf_counter() - begin
-    texts = [each.text for each in heard]
-    tell(name, texts, part.texts, f"; real-time factor {spent / seconds:.4f}")
 
 
 def digits(out: Path) -> list[str]:

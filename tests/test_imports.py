@@ -141,6 +141,21 @@ def test_the_check_can_fail():
             "from loopwise.codec.translation_metrics import *; translation_score(['a'], ['a'])",
             "Measuring translations needs more packages: pip install 'loopwise[text]'",
         ),
+        (
+            "torch",
+            "loopwise.Recognizer().fit('a.jsonl')",
+            "Recognizer.fit needs more packages: pip install 'loopwise[train]'",
+        ),
+        (
+            "soundfile",
+            "from loopwise.codec.audio.files import read_audio; read_audio('a.wav')",
+            "Reading audio needs more packages: pip install 'loopwise[speech]'",
+        ),
+        (
+            "jiwer",
+            "from loopwise.codec.speech.metrics import speech_score; speech_score(['a'], ['a'])",
+            "Measuring recognised text needs more packages: pip install 'loopwise[speech]'",
+        ),
         *(
             (
                 package,

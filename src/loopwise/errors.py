@@ -79,6 +79,7 @@ EXTRAS = {
     "tokenizers": "text",
     "sacrebleu": "text",
     "jiwer": "speech",
+    "rapidfuzz": "speech",
     "pooch": "data",
     "tensorboard": "tensorboard",
     "matplotlib": "plot",

@@ -71,7 +71,7 @@ def waiting(tmp_path_factory, pairs):
 def utterances(tmp_path_factory):
     """A folder of recordings with manifests, ``train.jsonl`` and ``test.jsonl``."""
     folder = tmp_path_factory.mktemp("utterances")
-    sounds.write_manifest(folder, "train", 40, seed=1)
+    sounds.write_manifest(folder, "train", 60, seed=1)
     sounds.write_manifest(folder, "test", 8, seed=2)
     return folder
 

@@ -65,6 +65,7 @@ def test_a_missing_package_is_no_mistake(absent):
 
 def test_what_is_missing_is_told_with_the_way_to_get_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "tokenizers", None)
+    monkeypatch.setitem(sys.modules, "soxr", None)
     monkeypatch.setitem(sys.modules, "torch", None)
     monkeypatch.setattr(engine, "_native", None)
     monkeypatch.setattr(engine, "MISSING", "no such module")
@@ -73,6 +74,7 @@ def test_what_is_missing_is_told_with_the_way_to_get_it(monkeypatch):
     out = " ".join(called.out.split())
     assert "torch missing: pip install 'loopwise[train]'" in out
     assert "tokenizers missing: pip install 'loopwise[text]'" in out
+    assert "soxr missing: pip install 'loopwise[speech]'" in out
     assert "engine missing (no such module): install a C++ compiler, then loopwise again" in out
 
 

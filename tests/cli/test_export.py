@@ -135,3 +135,17 @@ def test_a_translator_in_a_lower_precision(translator, pairs, tmp_path, dtype):
     assert "log-probability of a token" in called.out
     assert call("translate", path, stdin=text).status == 0
     assert call("evaluate", path, pairs / "p.tsv").status == 0
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
+def test_a_recognizer_in_a_lower_precision(listener, utterances, tmp_path, dtype):
+    path, manifest = tmp_path / "m.safetensors", utterances / "test.jsonl"
+    called = call("export", listener, path, "--dtype", dtype, "--limit", 1)
+    assert called.status == 0, called.err
+    assert "word error rate" in called.out
+    assert f"measured on 15 utterances of {utterances}/train.jsonl" in called.out
+    again = ("--overwrite", "--measure-on", manifest)
+    called = call("export", listener, path, "--dtype", dtype, "--limit", 1, *again)
+    assert f"measured on 8 utterances of {manifest}" in called.out, called.err
+    assert call("transcribe", path, utterances / "test" / "000.wav").status == 0
+    assert call("evaluate", path, manifest, "--stream").status == 0

@@ -86,6 +86,17 @@ def test_a_sentence_and_where_its_translation_looks(translator, waiting, tmp_pat
     assert "\ntranslation: " in call("inspect", waiting, *given).out
 
 
+def test_units_of_a_translator_are_measured_on_sentences(translator, tmp_path):
+    given = ("--text", "eins zwei", "--target", "one two")
+    assert "telling units need 500 tokens" in call("inspect", translator, *given).out  # 9 are held
+    (tmp_path / "more").write_text("eins zwei\n\ndrei  vier fünf\n" * 150)
+    called = call("inspect", translator, *given, "--data", tmp_path / "more")
+    assert called.status == 0, called.err
+    assert "telling units, on 750 steps of " in called.out
+    assert "  position in line  r " in called.out
+    assert "does not exist" in mistake("inspect", translator, *given, "--data", tmp_path / "none")
+
+
 def test_mistakes_with_a_translator(translator, trained):
     assert "a translator: give --text" in mistake("inspect", translator)
     said = mistake("inspect", translator, "--text", "a", "--seed", 1)

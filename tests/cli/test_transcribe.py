@@ -13,7 +13,7 @@ import pytest
 from cli.calling import call, command, mistake
 from loopwise.codec.speech.output import transcript
 from loopwise.runtime.load import load
-from tasks.speech.sounds import RATE, said, write
+from tasks.speech.sounds import NOISE, RATE, said, write
 
 
 def files(utterances, *numbers):
@@ -32,8 +32,12 @@ def pcm(*parts):
     return (np.concatenate(sounds) * 32767).astype("<i2").tobytes()
 
 
+def seconds(parts):
+    return len(pcm(*parts)) / 2 / RATE
+
+
 def silence(seconds):
-    return np.random.default_rng(1).normal(0, 0.003, round(seconds * RATE))
+    return np.random.default_rng(1).normal(0, NOISE, round(seconds * RATE))
 
 
 def test_a_line_for_each_file_with_its_name_where_there_are_several(recognizer, utterances):
@@ -47,7 +51,7 @@ def test_a_line_for_each_file_with_its_name_where_there_are_several(recognizer, 
 
 
 def test_words_are_found_in_every_kind_of_file(recognizer, tmp_path):
-    text = "do re mi fa"
+    text = "do re mi"
     for rate, name in ((RATE, "a.wav"), (16_000, "b.flac"), (44_100, "c.wav"), (16_000, "d.ogg")):
         write(tmp_path / name, said(text, rate=rate), rate)
         assert transcribed(recognizer, tmp_path / name) == f"{text}\n", name
@@ -129,9 +133,8 @@ def test_utterances_of_a_stream_are_lines_with_times_from_its_beginning(listener
     ]
     assert [row[4] for row in rows] == ["do", "re", "mi", "fa", "so", "mi"]
     starts = [float(row[2]) for row in rows]
-    second, third = (len(pcm(*parts)) / 2 / RATE for parts in (["do re mi", 1.5], [
-        "do re mi", 1.5, "fa so", 3.0]))  # fmt: skip
-    for index, offset in ((0, 0.0), (3, second), (5, third)):
+    parts = ["do re mi", 1.5, "fa so", 3.0, "mi"]
+    for index, offset in ((0, 0.0), (3, seconds(parts[:2])), (5, seconds(parts[:4]))):
         assert starts[index] == pytest.approx(offset + 0.1, abs=0.15)
     assert starts == sorted(starts)
 
@@ -153,9 +156,8 @@ def test_a_stream_without_a_pause_is_what_the_file_is(listener, utterances, tmp_
     text = "so fa mi re"
     write(tmp_path / "a.wav", said(text))
     data = pcm(text)
-    read, rest = (data, b"x")
     assert transcribed(listener, tmp_path / "a.wav") == f"{text}\n"
-    assert transcribed(listener, "--stream", stdin=read + rest) == f"{text}\n"
+    assert transcribed(listener, "--stream", stdin=data + b"x") == f"{text}\n"
 
 
 def test_endpoints_are_where_the_options_say(listener):
@@ -191,7 +193,7 @@ def test_partial_results_as_lines(listener):
     ]
     assert [record.get("partial") for record in records[:4]] == ["do", "do re", "do re mi", None]
     assert records[4]["partial"] == "fa"
-    assert records[4]["start"] > 2
+    assert records[4]["start"] >= 1.5
 
 
 def test_partial_results_come_while_the_sound_does(listener):
@@ -203,15 +205,17 @@ def test_partial_results_come_while_the_sound_does(listener):
         assert process.stdin
         assert process.stdout
         data = pcm("do re mi fa")
-        cut = round(0.6 * RATE) * 2 + 1  # in the middle of a sample
+        cut = round(0.7 * RATE) * 2 + 1  # in the middle of a sample
         process.stdin.write(data[:cut])
         process.stdin.flush()
         assert process.stdout.readline() == b"partial\tdo\n"
         process.stdin.write(data[cut:] + pcm(1.5))
         process.stdin.flush()
-        while (line := process.stdout.readline()).startswith(b"partial"):
-            pass
-        assert line == b"final\tdo re mi fa\n"
+        later = iter(process.stdout.readline, b"")
+        assert (
+            next(line for line in later if not line.startswith(b"partial"))
+            == b"final\tdo re mi fa\n"
+        )
         process.stdin.close()
         assert process.stdout.read() == b""
     assert process.returncode == 0
@@ -225,10 +229,9 @@ def test_after_an_interruption_what_was_said_is_printed(listener):
     ) as process:
         assert process.stdin
         assert process.stdout
-        process.stdin.write(pcm("do re"))
+        process.stdin.write(pcm("do re", 0.5))
         process.stdin.flush()
-        while process.stdout.readline() != b"partial\tdo re\n":
-            pass
+        assert b"partial\tdo re\n" in iter(process.stdout.readline, b"")
         process.send_signal(signal.SIGINT)
         assert process.stdout.read() == b"final\tdo re\n"
     assert process.returncode == 130
@@ -258,7 +261,9 @@ def test_mistakes(recognizer, listener, ready, trained, utterances, tmp_path):
     assert "give FILE..., or --stream" in told(recognizer)
     assert told(recognizer, "-") == "-: samples from standard input need --stream"
     assert "is for loopwise evaluate" in told(recognizer, utterances / "test.jsonl")
-    assert told(recognizer, "--stream").startswith(f"{recognizer}: this model reads utterances both")
+    assert told(recognizer, "--stream").startswith(
+        f"{recognizer}: this model reads utterances both"
+    )
     assert told(listener, one, "--stream").endswith(f"leave out {one}")
     assert told(listener, one, "--rate", 8000, "--partial") == (
         "without --stream: leave out --rate, --partial"
@@ -282,7 +287,9 @@ def test_mistakes(recognizer, listener, ready, trained, utterances, tmp_path):
     assert "it knows no samples" in told(ready / "run", "--stream")
     wav = one.read_bytes()
     assert told(listener, "--stream", stdin=wav).startswith("standard input: a wav file, not plain")
-    assert "'pdf' is not one of" in mistake("transcribe", recognizer, one, "--format", "pdf", status=2)
+    assert "'pdf' is not one of" in mistake(
+        "transcribe", recognizer, one, "--format", "pdf", status=2
+    )
 
 
 WITHOUT_TORCH = """

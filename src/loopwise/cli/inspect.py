@@ -50,7 +50,10 @@ def inspect(
     ] = None,
     data: Annotated[
         list[str] | None,
-        typer.Option(help="Text that telling units are measured on.  [default: validation's]"),
+        typer.Option(
+            help="Text that telling units are measured on; for a translator: sentences, a line "
+            "each.  [default: validation's]"
+        ),
     ] = None,
     checkpoint: Annotated[
         str, typer.Option(metavar="NAME", help="Which one: best, latest, a name or a step.")
@@ -76,7 +79,7 @@ def inspect(
     States and gates of every layer are shown. Units are compared with simple features: quotes,
     brackets, position in the line and others of a text, levels and changes of a forecaster's
     patches, what is to be remembered in a synthetic task. What shuffled features give is chance.
-    Of a translator it says instead where each word of a translation looked.
+    Of a translator it also says where each word of a translation looked.
     """
     from loopwise.diagnose.states import require
     from loopwise.diagnose.strip import lines

@@ -1,6 +1,7 @@
 """A run's model over one sequence, seen from inside, whatever its task."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,7 +46,8 @@ def inspect_run(
             None: the last whose successor is known. For a translator: the token of the translation;
             None: the one that it was least sure of.
         data: for a language model: text that telling units are measured on; empty for what the run
-            was validated on. A text of 2,000 tokens is measured itself.
+            was validated on. A text of 2,000 tokens is measured itself. For a translator: sentences
+            of the source, a line each.
         checkpoint: ``"best"``, ``"latest"``, or one by name, step or path.
 
     Raises:
@@ -61,14 +63,14 @@ def inspect_run(
             f"diagnose {path}"
         )
     if bundle.task == "translator":
-        if series is not None or name is not None or seed is not None or data:
+        if series is not None or name is not None or seed is not None:
             raise ConfigError(
-                f"{path}: a translator: it takes --text and --target, but no --series, --id, "
-                "--seed or --data"
+                f"{path}: a translator: it takes --text and --target, but no --series, --id or "
+                "--seed"
             )
         if text is None:
             raise ConfigError(f"{path}: a translator: give --text, a sentence")
-        return _sentence(bundle, text, target, at)
+        return _sentence(path, bundle, text, target, at, data)
     if target is not None:
         raise ConfigError(f"{path}: no translator: --target is not for it")
     if bundle.task == "forecaster":
@@ -95,14 +97,30 @@ def inspect_run(
     return _sequence(path, bundle, series, seed, at)
 
 
-def _sentence(bundle: Bundle, text: str, target: str | None, at: int | None) -> Inspection:
+def _sentence(
+    path: str | os.PathLike[str],
+    bundle: Bundle,
+    text: str,
+    target: str | None,
+    at: int | None,
+    data: tuple[str, ...],
+) -> Inspection:
     try:
-        from loopwise.tasks.translation.inspection import inspect_sentence
+        from loopwise.tasks.translation.inspection import Sentences, inspect_sentence
     except ModuleNotFoundError as error:
         raise missing_extra(error, "loopwise inspect") from error
+    from loopwise.codec.lines import read_lines
     from loopwise.runtime.translator import LoadedTranslator
+    from loopwise.tasks.translation.pairs import validation_pairs
 
-    return inspect_sentence(LoadedTranslator(bundle), text, target, at)
+    measured = None
+    if data:
+        measured = Sentences(", ".join(data), list(read_lines(data)))
+    elif Path(path).is_dir() and (config := read_config(Run.open(path))).task == "translation":
+        with suppress(DataError):
+            pairs = validation_pairs(config.data)
+            measured = Sentences(f"the sources of {pairs.name}", pairs.sources)
+    return inspect_sentence(LoadedTranslator(bundle), text, target, at, measured)
 
 
 def _sequence(

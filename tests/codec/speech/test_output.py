@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loopwise.codec.recognition import Recognition, Word
-from loopwise.codec.speech.output import transcript
+from loopwise.codec.speech.output import transcript, transcript_lines
 from loopwise.errors import ConfigError, DataError
 
 
@@ -126,3 +126,26 @@ def test_an_unknown_kind_is_refused():
 def test_text_without_words_has_no_times(kind):
     with pytest.raises(DataError, match=f"a.wav: {kind} needs the times of words"):
         transcript(kind, "a.wav", [Recognition("A", (), (), 0.0)])
+
+
+@pytest.mark.parametrize("kind", ["text", "srt", "vtt", "ctm"])
+def test_lines_of_a_part_are_there_before_the_next_part(kind):
+    asked = []
+
+    def parts():
+        for number, part in enumerate(PARTS):
+            asked.append(number)
+            yield part
+
+    lines = transcript_lines(kind, "a", parts())
+    first = []
+    while len(asked) < 2:
+        first.append(next(lines))
+    text = "".join(f"{line}\n" for line in first[:-1])
+    assert "TAG" in text
+    assert transcript(kind, "a", PARTS) == "".join(f"{line}\n" for line in [*first, *lines])
+
+
+def test_lines_of_json_are_an_object_a_part():
+    lines = [f"{line}\n" for line in transcript_lines("json", "a", iter(PARTS))]
+    assert lines == [transcript("json", "a", [part]) for part in PARTS]

@@ -13,13 +13,14 @@ from loopwise.codec.speech.files import read_utterances
 RATE = 8_000
 TONES = {"do": 400, "re": 700, "mi": 1_100, "fa": 1_700, "so": 2_600}
 WORD, PAUSE, EDGE = 0.16, 0.06, 0.1  # seconds
+NOISE = 0.003
 
 SMALL = {
     "unit": "words",
     "kind": "logmel",
     "rate": RATE,
     "bins": 16,
-    "hidden_size": 24,
+    "hidden_size": 32,
     "num_layers": 1,
     "dropout_hidden": 0.0,
     "dropout_output": 0.0,
@@ -27,25 +28,30 @@ SMALL = {
     "warp": 0.0,
     "time_masks": 0,
     "batch_size": 8,
-    "epochs": 12,
+    "epochs": 16,
     "lr": 0.02,
     "threads": 1,
     "device": "cpu",
 }
 
 
-def said(text, seed=0, rate=RATE):
-    """Samples [N] of words, with a little noise and silence before, between and after them."""
-    rng = np.random.default_rng([seed, len(text)])
-    parts = [np.zeros(round(EDGE * rate))]
+def said(text, rate=RATE, seed=None):
+    """Samples [N] of words, with a little noise and silence before, between and after them.
+
+    With a seed these are not always equally long and loud.
+    """
+    rng = np.random.default_rng(seed)
+    longer = (lambda: 1.0) if seed is None else (lambda: float(np.exp(rng.uniform(-0.5, 1.0))))
+    noise = NOISE if seed is None else NOISE * float(np.exp(rng.uniform(-0.5, 0.5)))
+    parts = [np.zeros(round(EDGE * longer() * rate))]
     for word in text.split():
         time = np.arange(round(WORD * rate)) / rate
         tone = 0.4 * np.sin(2 * np.pi * TONES[word] * time)
         fade = np.minimum(1, np.minimum(time, time[::-1]) / 0.02)
-        parts += [tone * fade, np.zeros(round(PAUSE * rate))]
-    parts.append(np.zeros(round(EDGE * rate)))
+        parts += [tone * fade, np.zeros(round(PAUSE * longer() * rate))]
+    parts.append(np.zeros(round(EDGE * longer() * rate)))
     samples = np.concatenate(parts)
-    return (samples + rng.normal(0, 0.003, len(samples))).astype(np.float32)
+    return (samples + rng.normal(0, noise, len(samples))).astype(np.float32)
 
 
 def texts(count, seed=1):

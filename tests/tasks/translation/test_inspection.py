@@ -7,7 +7,8 @@ from loopwise.codec.pairs import list_pairs
 from loopwise.diagnose import heatmaps, inspect_page, strip
 from loopwise.errors import DataError
 from loopwise.runtime.load import load
-from loopwise.tasks.translation.inspection import inspect_sentence
+from loopwise.tasks.translation import inspection
+from loopwise.tasks.translation.inspection import Sentences, inspect_sentence
 from loopwise.tasks.translation.training import train
 from tasks.translation.texts import config, sentences
 
@@ -107,6 +108,34 @@ def test_its_own_translation_is_looked_at_without_another(model, monkeypatch):
         monkeypatch.setattr(model, "translate", lambda text: expected if text == TEXT else "")
     seen = inspect_sentence(model, TEXT, None, None).attention
     assert (seen.text, seen.given) == (expected, False)
+
+
+def test_units_are_measured_on_the_states_of_sentences(model, monkeypatch):
+    limit = 50
+    monkeypatch.setattr(inspection, "MEASURED", limit)
+    monkeypatch.setattr(inspection, "FEWEST", 40)
+    texts = ["", *(source for source, _ in sentences(30, seed=3))]
+    found = inspect_sentence(model, TEXT, TARGET, None, Sentences("these", texts))
+    lengths = np.cumsum([len(text.split()) for text in texts])
+    taken = int((lengths < limit).sum()) + 1
+    told = found.telling
+    assert (told.source, told.steps) == ("these", lengths[:taken][-1])
+    score = next(score for score in told.scores if score.feature == "position in line")
+    states, places = [], []
+    for text in filter(str.split, texts[:taken]):  # each read alone
+        alone = inspect_sentence(model, text, TARGET, None)
+        states.append(alone.values(score.unit))
+        places.append(alone.features["position in line"])
+    expected = np.corrcoef(np.concatenate(states), np.concatenate(places))[0, 1]
+    assert score.r == pytest.approx(expected, abs=1e-4)
+    assert found.notes == ()
+
+
+def test_few_sentences_tell_nothing(model):
+    for measured in (None, Sentences("none", []), Sentences("few", [TEXT] * 166)):
+        found = inspect_sentence(model, TEXT, TARGET, None, measured)
+        assert found.telling is None
+        assert found.notes == ("telling units need 500 tokens: give --data FILE, more sentences",)
 
 
 def test_mistakes(model):

@@ -42,7 +42,7 @@ def transcribe(
         ),
     ] = "text",
     out: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--out",
             metavar="PATH",
@@ -65,7 +65,8 @@ def transcribe(
         refuse("--stream: reads standard input", [whole])
         if files:
             raise ConfigError(f"--stream: reads standard input: leave out {files[0]}")
-        transcribe_live(run, format, out, live, decoding_options(search))
+        place = None if out is None else Path(out)
+        transcribe_live(run, format, place, live, decoding_options(search))
         return
     refuse("without --stream", [live])
     if not files:

@@ -25,7 +25,7 @@ def transcribe_files(
     model: "LoadedRecognizer",
     files: Sequence[str],
     kind: Output,
-    out: Path | None,
+    out: str | None,
     batch: int,
     options: "DecodingOptions",
 ) -> None:
@@ -35,7 +35,7 @@ def transcribe_files(
         ConfigError: several files would become one of subtitles, or files overwrite each other.
         Exit: status 1, a file could not be read.
     """
-    folder = out if out is not None and _is_folder(out, files, kind) else None
+    folder = None if out is None or not _is_folder(out, files, kind) else Path(out)
     if folder is None and len(files) > 1 and kind in SUBTITLES:
         raise ConfigError(
             f"--format {kind}: of several files, give --out a folder, in which each has its own"
@@ -49,7 +49,7 @@ def transcribe_files(
             places[number].write_text(transcript(kind, name, [recognition]), encoding="utf-8")
             print(places[number])
     else:
-        with nullcontext(sys.stdout) if out is None else _open(out, files) as stream:
+        with nullcontext(sys.stdout) if out is None else _open(Path(out), files) as stream:
             for _, name, recognition in found:
                 if kind == "text" and len(files) > 1:
                     stream.write(f"{name}\t")
@@ -70,10 +70,10 @@ class _Told:
         self.mistakes += 1
 
 
-def _is_folder(out: Path, files: Sequence[str], kind: Output) -> bool:
-    if out.is_dir() or str(out).endswith("/"):
+def _is_folder(out: str, files: Sequence[str], kind: Output) -> bool:
+    if Path(out).is_dir() or out.endswith("/"):
         return True
-    return len(files) > 1 and kind in SUBTITLES and not out.exists() and not out.suffix
+    return len(files) > 1 and kind in SUBTITLES and not Path(out).exists()
 
 
 def _places(files: Sequence[str], folder: Path, suffix: str) -> list[Path]:

@@ -2,12 +2,13 @@
 
 import json
 import shutil
+import signal
 import sys
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, TextIO, cast
 
 import numpy as np
 import typer
@@ -94,12 +95,16 @@ def transcribe_live(
     stream, own = _open(run, live, options)
     source = _Samples(live.rate or own)
     heard = _Listening(stream, live.rate or own, _display(kind, live.partial))
-    with nullcontext(sys.stdout) if out is None else open_output(out) as file:
+    with source.ended_by_interrupt(), _place(out) as file:
         for line in transcript_lines(kind, STDIN, heard.utterances(source.pieces())):
             marked = live.partial and kind == "text"
             print(f"final\t{line}" if marked else line, file=file, flush=True)
     if source.interrupted:
         raise typer.Exit(130)
+
+
+def _place(out: Path | None) -> AbstractContextManager[TextIO]:
+    return nullcontext(sys.stdout) if out is None else open_output(out)
 
 
 def _open(
@@ -127,7 +132,7 @@ class _Samples:
 
     def __init__(self, rate: float):
         self._size = 2 * max(round(PIECE * rate), 1)  # bytes
-        self.interrupted = False
+        self.interrupted = self._waits = False
 
     def pieces(self) -> Iterator[NDArray[np.int16]]:
         """Samples; results do not depend on how the pipe cuts them."""
@@ -145,11 +150,30 @@ class _Samples:
             yield np.frombuffer(held[: len(held) // 2 * 2], "<i2")
 
     def _read(self, pipe: "Pipe") -> bytes:
+        if self.interrupted:
+            return b""
+        self._waits = True
         try:
             return pipe.read1(self._size)
         except KeyboardInterrupt:
-            self.interrupted = True
             return b""
+        finally:
+            self._waits = False
+
+    @contextmanager
+    def ended_by_interrupt(self) -> Generator[None]:
+        """Ctrl-C ends the input, not the work at what has come."""
+
+        def interrupt(*_: object) -> None:
+            self.interrupted = True
+            if self._waits:
+                raise KeyboardInterrupt
+
+        before = signal.signal(signal.SIGINT, interrupt)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
 
 
 def _require_no_header(data: bytes) -> None:

@@ -46,9 +46,9 @@ class DataConfig(Section):
         default=(),
         description="pronunciations that training takes instead of a word's first, such as A(2)",
     )
-    auxiliary: Literal["none", "phones"] = Field(
+    auxiliary: Literal["none", "chars", "words", "phones"] = Field(
         default="none",
-        description="phones: a layer below the last is told the phones as well, in training",
+        description="units that a layer is told besides, in training: none, chars, words or phones",
     )
     case: Literal["none", "lower", "upper"] = Field(
         default="none", description="of the texts: as it is, lower or upper"

@@ -149,9 +149,9 @@ def _paths(given: Any) -> tuple[str, ...]:
     """The paths where paths are given, else none."""
     if isinstance(given, str | os.PathLike):
         return (os.fspath(given),)
-    if isinstance(given, list | tuple) and given:
-        if all(isinstance(each, str | os.PathLike) for each in given):
-            return tuple(map(os.fspath, given))
+    several = isinstance(given, list | tuple) and bool(given)
+    if several and all(isinstance(each, str | os.PathLike) for each in given):
+        return tuple(map(os.fspath, given))
     return ()
 
 

@@ -1,25 +1,57 @@
 """A translator over one sentence, seen from inside: what it reads, and where it looks."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from loopwise.codec.sentences import TranslationCodec
 from loopwise.diagnose.attribution import attribute
-from loopwise.diagnose.states import Attention, Attribution, Inspection
+from loopwise.diagnose.features import text_features
+from loopwise.diagnose.states import (
+    Array,
+    Attention,
+    Attribution,
+    Inspection,
+    LayerStates,
+    Telling,
+)
+from loopwise.diagnose.telling import telling
 from loopwise.diagnose.trace import trace
 from loopwise.errors import DataError
 from loopwise.runtime.alignment import Alignment
+from loopwise.runtime.modules import Ids
 from loopwise.runtime.translation_network import head, source_embedding
 from loopwise.runtime.translator import LoadedTranslator
 from loopwise.tasks.translation.data import make_batch
 from loopwise.tasks.translation.model import PairBatch, TranslationNetwork
 
 LIKELY = 5
+FEWEST, MEASURED = 500, 4_000
+"""Tokens that telling units are measured on, at least and about at most."""
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """What telling units are measured on.
+
+    Attributes:
+        name: where they are from.
+        texts: a line each.
+    """
+
+    name: str
+    texts: Sequence[str]
 
 
 def inspect_sentence(
-    model: LoadedTranslator, text: str, target: str | None, at: int | None
+    model: LoadedTranslator,
+    text: str,
+    target: str | None,
+    at: int | None,
+    measured: Sentences | None = None,
 ) -> Inspection:
     """Look at one sentence and its translation. The steps are the tokens of the sentence.
 
@@ -31,6 +63,7 @@ def inspect_sentence(
         target: a translation; None for the model's own.
         at: the token of the translation that is explained, from 0; negative counts from the end.
             None: the one that it was least sure of.
+        measured: the sentences that show what units follow; None without.
 
     Raises:
         DataError: a sentence or a translation without a word, or one that has no such token.
@@ -57,13 +90,15 @@ def inspect_sentence(
             f"at {at}: the translation has {len(ids)} tokens, 0 to {len(ids) - 1} (or "
             f"{-len(ids)} to -1)"
         )
+    told = _telling(codec, network, measured)
     return Inspection(
         "text",
         tuple(_shown(codec, token) for token in alignment.source),
         states,
-        {},
-        None,
+        _features(codec, [source]),
+        told,
         _attribution(model, network, batch, alignment, place % len(ids)),
+        () if told else (f"telling units need {FEWEST} tokens: give --data FILE, more sentences",),
         attention=Attention(
             tuple(_shown(codec, token) for token in alignment.target),
             alignment.weights,
@@ -89,6 +124,42 @@ def _network(model: LoadedTranslator) -> TranslationNetwork:
     }
     network.load_state_dict(tensors)
     return network
+
+
+def _telling(
+    codec: TranslationCodec, network: TranslationNetwork, measured: Sentences | None
+) -> Telling | None:
+    """Which units of the encoder follow what; None where there is too little to tell."""
+    if measured is None:
+        return None
+    encoded = codec.source.encode_all([" ".join(text.split()) for text in measured.texts])
+    encoded = [ids for ids in encoded if len(ids)]
+    total = np.cumsum([len(ids) for ids in encoded])
+    encoded = encoded[: int(np.searchsorted(total, MEASURED)) + 1]
+    if not len(total) or total[len(encoded) - 1] < FEWEST:
+        return None
+    batch = make_batch(codec, encoded, [ids[:0] for ids in encoded])
+    states = trace(network, lambda: network.encode(batch.source, batch.source_lengths), gates=False)
+    there = (torch.arange(len(batch.source)) < batch.source_lengths[:, None]).numpy()
+    joined = [
+        LayerStates(
+            each.name,
+            each.cell,
+            {part: v.swapaxes(0, 1)[there][:, None] for part, v in each.memory.items()},
+        )
+        for each in states
+    ]
+    return telling(joined, _features(codec, encoded), measured.name)
+
+
+def _features(codec: TranslationCodec, sources: Sequence[Ids]) -> dict[str, Array]:
+    """Of the tokens of sentences, one after the other, each sentence a line."""
+    parts: list[dict[str, Array]] = []
+    for ids in sources:
+        decoder = codec.source.text.decoder()
+        found = text_features([*(decoder.push(int(i)) for i in ids), "\n"])
+        parts.append({name: values[:-1] for name, values in found.items()})
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _words(alignment: Alignment, text: str, translation: str) -> tuple[tuple[str, str, float], ...]:
