@@ -1,10 +1,10 @@
-"""Speech recognition while it is being said: how late are words known, and what does that cost?
+"""Speech recognition while it is being said: how long after a word is it known?
 
     python examples/transcribe_while_speaking.py
 
-The words are tones, so that recognizers are learned in seconds. One reads each recording as a whole,
-in both directions; the others listen while it comes, and look some steps of 40 ms ahead. At the end
-one of them hears a melody tone by tone, finds its pauses, and says what it heard.
+The words are tones, so that recognizers are learned in seconds. One reads each recording as a
+whole, in both directions; the others listen while it comes, and look some steps of 40 ms ahead. At
+the end one of them hears a melody tone by tone, finds its pauses, and says what it heard.
 """
 
 import os
@@ -75,7 +75,8 @@ for steps in (0, 2, 4):
 model = loopwise.load(OUT / "ahead-4.safetensors")
 stream = model.stream(EndpointRules(silence_after=0.6))
 pause = rng.normal(0, 0.01, 8000).astype(np.float32)
-melody = np.concatenate([sung("do re mi fa so".split()), pause, sung("la ti do".split()), pause])
+first, second = sung(["do", "re", "mi", "fa", "so"]), sung(["la", "ti", "do"])
+melody = np.concatenate([first, pause, second, pause])
 shown = ""
 for begin in range(0, len(melody), RATE // 5):
     stream.accept_waveform(melody[begin : begin + RATE // 5], RATE)

@@ -44,7 +44,9 @@ def test_manifests_of_every_kind_and_utterances_to_validate_on(utterances, tmp_p
         (beside / f"{number:03}.txt").write_text(record["text"])
     kaldi = tmp_path / "kaldi"
     kaldi.mkdir()
-    rows = [(f"u{i:03}", utterances / each["audio"], each["text"]) for i, each in enumerate(records)]
+    rows = [
+        (f"u{i:03}", utterances / each["audio"], each["text"]) for i, each in enumerate(records)
+    ]
     (kaldi / "wav.scp").write_text("".join(f"{name} {audio}\n" for name, audio, _ in rows))
     (kaldi / "text").write_text("".join(f"{name} {text}\n" for name, _, text in rows))
     tsv = tmp_path / "t.tsv"
@@ -135,7 +137,10 @@ def test_standard_input_is_asked_for_again(utterances, tmp_path, monkeypatch):
         (["--data", "NONE"], "NONE' does not exist"),
         (["--data", "TRAIN", "--set", "data.unit=phones"], "need pronunciations; give lexicon"),
         (["--data", "TRAIN", "--lexicon", "NONE", "--set", "data.unit=phones"], "NONE"),
-        (["--data", "TRAIN", "--set", "model.lookahead=2"], "layers that read both ways see it all"),
+        (
+            ["--data", "TRAIN", "--set", "model.lookahead=2"],
+            "layers that read both ways see it all",
+        ),
         (["--data", "TRAIN", "--set", "model.strid=2"], "did you mean 'model.stride'"),
         (["--data", "TRAIN", "--set", "features.kind=ready"], "features are read from files that"),
         (["--data", "TRAIN", "--set", "features.bins=1"], "bins=1: must be whole, from 2"),
