@@ -217,7 +217,8 @@ def beside_stream(
     }
     if theirs := in_onnx(own):
         ends = [n * size // model.description.stride for n in range(len(parts) + 1)]
-        taken = [patches_of(own, frames)[begin:end] for begin, end in pairwise(ends)]
+        patches = patches_of(own, frames)
+        taken = [patches[begin:end] for begin, end in pairwise(ends)]
         said, heard = map(stream_of(own), parts), map(theirs.push, taken)
         require_alike(np.concatenate([*said]), np.concatenate([*heard])[:, 0])
         calls["onnxruntime"] = in_turn(theirs.push, taken)

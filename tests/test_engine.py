@@ -288,6 +288,7 @@ FAST = [
     "tests/nn/test_native_bits.py::test_threads_that_share_units[gru-2-all]",
     "tests/nn/test_native_bits.py::test_neighbours",
     "tests/nn/test_cross_entropy.py::test_it_is_cross_entropy",
+    "tests/nn/test_transducer.py::test_sizes",
 ]
 
 

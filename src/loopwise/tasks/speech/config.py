@@ -266,6 +266,7 @@ class SpeechConfig(TaskConfig):
         schedule="cosine",
         warmup=0.15,
         clip=50.0,
+        average=0.98,
     )
 
     @model_validator(mode="after")

@@ -1,6 +1,7 @@
 """From a configuration to a finished run."""
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 from loopwise.codec.audio.features import FeatureCodec
@@ -62,9 +63,9 @@ def make_task(
     if data.auxiliary != "none":
         auxiliary = _units(data, data.auxiliary, utterances, lexicon)
     features = FeatureCodec(feature_options(config))
-    learned, held = (
-        _read(config, part, features.options, units, auxiliary) for part in (utterances, valid)
-    )
+    codecs = [units] if auxiliary is None else [units, auxiliary]
+    learned = _read(config, utterances, features.options, codecs)
+    held = _read(config, valid, features.options, codecs[:1])
     features = features.fit(base_frames(learned, features))
     codec = SpeechCodec(features, units, _language(data, units, utterances, lexicon))
     return SpeechTask(config, codec, auxiliary, learned, held, world)
@@ -109,10 +110,8 @@ def _read(
     config: SpeechConfig,
     utterances: Utterances,
     options: FeatureOptions,
-    units: UnitCodec,
-    auxiliary: UnitCodec | None,
+    codecs: Sequence[UnitCodec],
 ) -> Recordings:
-    codecs = [units] if auxiliary is None else [units, auxiliary]
     return read_recordings(
         utterances,
         options,

@@ -212,7 +212,7 @@ class TranslationConfig(TaskConfig):
         forget_bias=1.0,
     )
     train: TranslationTrainConfig = TranslationTrainConfig(
-        epochs=12,
+        epochs=16,
         batch_size=256,
         lr=3e-3,
         weight_decay=0.01,
