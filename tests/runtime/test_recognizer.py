@@ -148,6 +148,16 @@ def test_hot_words_are_heard_rather():
         model.transcribe(sound, hot_words=("xylophone",))
 
 
+def test_a_bonus_counts_words_with_and_without_a_language():
+    model, sound = recognizer(), said("do re mi")
+    for language in ("own", "none"):
+        for among in ("units", "words"):
+            options = {"language": language, "among": among}
+            few = model.transcribe(sound, word_bonus=-1000.0, **options).split()
+            many = model.transcribe(sound, word_bonus=20.0, **options).split()
+            assert len(few) <= 1 < 3 < len(many)
+
+
 def test_the_language_decides_between_what_sounds_alike():
     class Only:
         """Expects one word all the time."""

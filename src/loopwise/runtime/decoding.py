@@ -138,6 +138,8 @@ def _scorer(
         phrases = {tuple(spell(phrase)): options.hot_bonus for phrase in options.hot_words}
         scorers.append((HotWords(phrases, len(names)), 1.0))
     bonus = options.word_bonus if unit == "words" else 0.0
+    if bonus and not scorers:
+        scorers.append((HotWords({}, len(names)), 0.0))  # indifferent
     return Blend(scorers, bonus=bonus) if scorers else None
 
 

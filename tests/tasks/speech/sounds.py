@@ -40,7 +40,7 @@ def said(text, rate=RATE, seed=None):
 
     With a seed these are not always equally long and loud.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(seed or 0)
     longer = (lambda: 1.0) if seed is None else (lambda: float(np.exp(rng.uniform(-0.5, 1.0))))
     noise = NOISE if seed is None else NOISE * float(np.exp(rng.uniform(-0.5, 0.5)))
     parts = [np.zeros(round(EDGE * longer() * rate))]
