@@ -35,7 +35,13 @@ def text_run(tmp_path):
 
 
 def test_every_task_has_options_that_say_its_name():
-    assert set(get_args(TaskName)) == {"lm", "forecast", "translation", *get_args(Name)}
+    assert set(get_args(TaskName)) == {
+        "lm",
+        "forecast",
+        "translation",
+        "speech",
+        *get_args(Name),
+    }
     for name in get_args(TaskName):
         assert config_class(name).load().task == name
 
@@ -111,7 +117,7 @@ def test_weights_of_another_model_are_refused(tmp_path):
     [
         (
             'task = "dance"\n',
-            r"config\.toml: task 'dance' is unknown; known are lm, forecast, translation, adding",
+            r"task 'dance' is unknown; known are lm, forecast, translation, speech, adding",
         ),
         ("colour = 1\n", r"config\.toml: task None is unknown"),
         ("task =", r"config\.toml: cannot be read: "),
