@@ -158,7 +158,10 @@ class AugmentConfig(Section):
     noise: float = Field(
         default=0.0,
         ge=0,
-        description="white noise down to so many dB below the signal; 0 = none",
+        description="noise, at the loudest so many dB below the signal; 0 = none",
+    )
+    noises: str = Field(
+        default="", description="a recording of noise, or a folder of them; empty = white noise"
     )
     stretch: float = Field(
         default=0.15, ge=0, lt=1, description="stretch frames in time by up to exp(this)"
@@ -268,6 +271,15 @@ class SpeechConfig(TaskConfig):
         clip=50.0,
         average=0.98,
     )
+
+    @model_validator(mode="after")
+    def _has_samples_to_change(self) -> Self:
+        augment = self.augment
+        if self.features.kind == "ready" and (augment.speed or augment.noise):
+            raise ValueError("augment.speed, augment.noise: change samples, and features are ready")
+        if augment.noises and not augment.noise:
+            raise ValueError("augment.noises: needs augment.noise, how loud they are")
+        return self
 
     @model_validator(mode="after")
     def _streams(self) -> Self:

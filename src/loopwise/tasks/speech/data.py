@@ -21,6 +21,7 @@ from loopwise.codec.audio.augment import (
 )
 from loopwise.codec.audio.deltas import Frames
 from loopwise.codec.audio.features import FeatureCodec
+from loopwise.codec.audio.noise import read_noises
 from loopwise.tasks.bucketing import Buckets, BucketStream, Lengths, pad
 from loopwise.tasks.speech.config import AugmentConfig
 from loopwise.tasks.speech.model import SpeechBatch, Texts
@@ -53,6 +54,8 @@ class UtteranceStream(BucketStream[SpeechBatch]):
     ):
         self._recordings, self._features = recordings, features
         self._augment, self._stride = augment, stride
+        rate = features.options.rate
+        self._noises = read_noises(augment.noises, rate) if augment.noises else []
         whole = features.options.ready or not (augment.speed or augment.noise)
         self._bases = base_frames(recordings, features) if whole else None
         options = features.options
@@ -106,7 +109,9 @@ class UtteranceStream(BucketStream[SpeechBatch]):
         if options.speed:
             samples = change_speed(samples, rate, 1 + float(rng.uniform(-1, 1)) * options.speed)
         if options.noise:
-            samples = add_noise(samples, options.noise + float(rng.exponential(10)), rng)
+            count, ratio = len(self._noises), options.noise + float(rng.exponential(10))
+            noise = self._noises[int(rng.integers(count))] if count else None
+            samples = add_noise(samples, ratio, rng, noise)
         base = self._features.base(samples)
         least = self._recordings.steps_needed(row) * self._stride
         return base if len(base) >= least else self._features.base(self._recordings.sounds[row])
