@@ -25,7 +25,7 @@ from loopwise.codec.speech.codec import SpeechCodec
 from loopwise.errors import BundleError, ConfigError, DataError
 from loopwise.runtime.acoustic_model import AcousticModel
 from loopwise.runtime.bundle import Bundle, write_bundle
-from loopwise.runtime.decoding import Decoding, DecodingOptions, make_grammar
+from loopwise.runtime.decoding import Decoding, DecodingOptions, Method, make_grammar
 from loopwise.runtime.description import RecognizerDescription, parse_as
 from loopwise.runtime.recognition_stream import EndpointRules, RecognitionStream, Search
 
@@ -181,9 +181,9 @@ class LoadedRecognizer:
         """What a search found, with times in seconds."""
         return recognition(spoken, self.codec.units, self.step, duration=duration)
 
-    def units(self, frames: Sequence[Frames]) -> list[list[int]]:
+    def units(self, frames: Sequence[Frames], method: Method = "auto") -> list[list[int]]:
         """The likeliest units of recordings whose frames [T, F] are known, taken greedily."""
-        search, read = self._search(Decoding(beam_size=1))
+        search, read = self._search(Decoding(beam_size=1, method=method))
         found: list[list[int]] = []
         for steps in self._read(frames, read):
             search.push(steps)

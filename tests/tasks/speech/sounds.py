@@ -54,10 +54,11 @@ def said(text, rate=RATE, seed=None):
     return (samples + rng.normal(0, noise, len(samples))).astype(np.float32)
 
 
-def texts(count, seed=1):
-    """Lines of one to four words."""
+def texts(count, seed=1, repeats=True):
+    """Lines of one to four words, in which one may come several times."""
     rng = random.Random(seed)
-    return [" ".join(rng.choices(list(TONES), k=rng.randint(1, 4))) for _ in range(count)]
+    draw = rng.choices if repeats else rng.sample
+    return [" ".join(draw(list(TONES), k=rng.randint(1, 4))) for _ in range(count)]
 
 
 def write(path, samples, rate=RATE):
@@ -67,11 +68,11 @@ def write(path, samples, rate=RATE):
     soundfile.write(path, samples, rate)
 
 
-def write_manifest(folder, name, count, seed):
-    """Recordings, and a manifest of JSON lines; its path."""
+def write_manifest(folder, name, count, seed, repeats=True):
+    """Recordings of `texts`, and a manifest of JSON lines; its path."""
     (folder / name).mkdir()
     lines = []
-    for number, text in enumerate(texts(count, seed)):
+    for number, text in enumerate(texts(count, seed, repeats)):
         audio = f"{name}/{number:03}.wav"
         write(folder / audio, said(text, seed=1000 * seed + number))
         lines.append(json.dumps({"audio": audio, "text": text, "speaker": f"s{number % 4}"}))

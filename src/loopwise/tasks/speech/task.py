@@ -1,5 +1,6 @@
 """Speech recognition as the training loop sees it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from loopwise.diagnose.report import Dependence
 from loopwise.export.bundle import to_bundle
 from loopwise.nn.state import State
 from loopwise.runtime.bundle import Bundle, write_bundle
+from loopwise.runtime.decoding import Method
 from loopwise.runtime.recognizer import LoadedRecognizer
 from loopwise.tasks.bucketing import Buckets
 from loopwise.tasks.layers.modules import penalty, summarise
@@ -132,7 +134,8 @@ class SpeechTask:
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Mean surprisal of the held-out texts in nats, and the share of their units got wrong.
 
-        Units are those that the deployed model takes to be likeliest, greedily.
+        Units are those that the deployed model takes to be likeliest, greedily; of a model with
+        both heads, the share is that of each, weighted as their losses are.
         """
         held, device = self._held, next(self.model.parameters()).device
         order = sorted(range(len(held)), key=lambda i: len(held[i]))
@@ -144,13 +147,18 @@ class SpeechTask:
             nats += float(self._mixed(reading))
             count += int(batch.texts.lengths.sum())
         self._metrics = {"loss": nats / len(held)}
-        heard = LoadedRecognizer(self._bundle()).units(held)
+        deployed, share = LoadedRecognizer(self._bundle()), self.config.model.transducer
+        heads: tuple[tuple[Method, float], ...] = (("ctc", 1 - share), ("transducer", share))
         wrong = sum(
-            Levenshtein.distance(ours, said.tolist())
-            for ours, said in zip(heard, self.valid.units, strict=True)
+            weight * self._wrong(deployed.units(held, method)) for method, weight in heads if weight
         )
         self._metrics["unit_errors"] = wrong / count
         return self._metrics
+
+    def _wrong(self, heard: Sequence[Sequence[int]]) -> int:
+        """Units of the held-out texts that are other than they should be, lacking, or too many."""
+        pairs = zip(heard, self.valid.units, strict=True)
+        return sum(Levenshtein.distance(ours, said.tolist()) for ours, said in pairs)
 
     def export(self, path: Path) -> None:
         """Write the bundle of the model as it is now."""
