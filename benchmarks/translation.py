@@ -9,6 +9,9 @@ loopwise's own training. `--quick` only shows that the script works.
 import os
 from functools import partial
 
+# as the engine has it where torch is not loaded before it; NumPy's threads want the cores, too
+os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+
 import numpy as np
 import torch
 from report import argument_parser, print_table, write_results

@@ -30,6 +30,37 @@ def test_there_is_an_engine_where_there_is_a_compiler():
     pytest.fail(f"{compiler} is here, but the engine is not: {engine.MISSING}; see its build")
 
 
+IMPORTED = """
+import os
+from loopwise import engine
+print([name for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY") if name in os.environ])
+"""
+
+
+@needs_engine
+@pytest.mark.parametrize(
+    ("said", "left", "spins"),
+    [
+        ({}, "[]", "3000"),
+        ({"GOMP_SPINCOUNT": "77"}, "['GOMP_SPINCOUNT']", "77"),
+        ({"OMP_WAIT_POLICY": "passive"}, "['OMP_WAIT_POLICY']", "0"),
+    ],
+)
+def test_threads_that_wait_soon_sleep_unless_the_environment_says_otherwise(said, left, spins):
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("OMP", "GOMP"))}
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTED],
+        env=environment | said | {"OMP_DISPLAY_ENV": "verbose"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == left
+    if "GOMP_SPINCOUNT" not in done.stderr:
+        pytest.skip("no GNU OpenMP here")
+    assert f"GOMP_SPINCOUNT = '{spins}'" in done.stderr
+
+
 def arguments(**changes):
     """A projected LSTM over rows of unequal length, with everything that `forward` knows."""
 
