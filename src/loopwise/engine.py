@@ -19,7 +19,6 @@ MISSING = ""
 """Why this installation has no engine; empty where it has one."""
 
 
-
 @contextmanager
 def _impatient_threads() -> Iterator[None]:
     """Have threads that wait for work do so for less than a millisecond before they sleep.

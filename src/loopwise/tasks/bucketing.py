@@ -116,9 +116,9 @@ class BucketStream(ABC, Generic[B]):
             DataError: it is one in another stream.
         """
         for key, own in self._identity.items():
-            if state[key] != own:
+            if (theirs := state.get(key)) != own:
                 raise DataError(
-                    f"the checkpoint is of other batches: its {key} were {state[key]}, not {own}: "
+                    f"the checkpoint is of other batches: its {key} were {theirs}, not {own}: "
                     f"continue with the same {self._options}"
                 )
         self._begin(int(state["epoch"]), int(state["place"]))

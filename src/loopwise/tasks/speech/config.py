@@ -152,6 +152,12 @@ class FeaturesConfig(Section):
 class AugmentConfig(Section):
     """What is changed of the sound in training, anew in each epoch."""
 
+    join: int = Field(
+        default=1,
+        ge=1,
+        description="let others of the same speaker follow an utterance, up to so many in all; "
+        "where those to be recognised are longer",
+    )
     speed: float = Field(
         default=0.0, ge=0, lt=1, description="play faster or slower by up to this share"
     )

@@ -25,13 +25,14 @@ from loopwise.codec.audio.noise import read_noises
 from loopwise.tasks.bucketing import Buckets, BucketStream, Lengths, pad
 from loopwise.tasks.speech.config import AugmentConfig
 from loopwise.tasks.speech.model import SpeechBatch, Texts
-from loopwise.tasks.speech.recordings import Ids, Recordings
+from loopwise.tasks.speech.recordings import Ids, Recordings, steps_needed
 
 
 class UtteranceStream(BucketStream[SpeechBatch]):
     """An endless stream of batches of utterances of like length.
 
-    What is changed of an utterance follows from the seed, the epoch and its place.
+    What is changed of an utterance follows from the seed, the epoch and its place. Where some are
+    joined, each comes first in one of an epoch's sequences, and others follow it.
 
     Args:
         recordings: to learn from.
@@ -39,6 +40,7 @@ class UtteranceStream(BucketStream[SpeechBatch]):
         augment: what is changed.
         buckets: at most so many frames, and utterances, in a batch.
         stride: frames to a step of the network.
+        longest: frames of utterances that are joined, at most.
 
     Raises:
         DataError: an epoch has fewer batches than processes.
@@ -51,9 +53,10 @@ class UtteranceStream(BucketStream[SpeechBatch]):
         augment: AugmentConfig,
         buckets: Buckets,
         stride: int,
+        longest: float,
     ):
         self._recordings, self._features = recordings, features
-        self._augment, self._stride = augment, stride
+        self._augment, self._stride, self._longest = augment, stride, longest
         rate = features.options.rate
         self._noises = read_noises(augment.noises, rate) if augment.noises else []
         whole = features.options.ready or not (augment.speed or augment.noise)
@@ -61,31 +64,58 @@ class UtteranceStream(BucketStream[SpeechBatch]):
         options = features.options
         hop = 1 if options.ready else round(options.hop * options.rate)
         self._sizes = np.array([len(sound) // hop for sound in recordings.sounds])
+        speakers = [utterance.speaker for utterance in recordings.utterances]
+        self._alike = {
+            speaker: [i for i, each in enumerate(speakers) if each == speaker]
+            for speaker in set(speakers)
+        }
         super().__init__(
             buckets,
             f"{recordings.utterances.name}: {len(recordings)} utterances",
             {
                 "utterances": fingerprint(recordings, features),
+                "joined": augment.join,
                 "frames": buckets.most,
                 "size": buckets.size,
             },
-            "utterances, data options, features, train.batch_seconds, train.batch_size and "
-            "train.seed",
+            "utterances, data options, features, augment.join, train.batch_seconds, "
+            "train.batch_size and train.seed",
         )
 
     def _measure(self, epoch: int) -> Lengths:
-        return Lengths(self._sizes, (self._sizes,))
+        self._groups = self._join(epoch)
+        sizes = np.array([self._sizes[group].sum() for group in self._groups])
+        return Lengths(sizes, (sizes,))
+
+    def _join(self, epoch: int) -> list[list[int]]:
+        """The utterances of each of an epoch's sequences."""
+        rows, most = range(len(self._recordings)), self._augment.join
+        if most == 1:
+            return [[row] for row in rows]
+        rng = np.random.default_rng([self._buckets.seed, epoch])
+        groups: list[list[int]] = []
+        for row in rows:
+            alike = self._alike[self._recordings.utterances[row].speaker]
+            others = rng.choice(alike, int(rng.integers(most)))
+            group = [row, *others[others != row].tolist()]
+            total = np.cumsum(self._sizes[group])
+            groups.append(group[: max(int(np.sum(total <= self._longest)), 1)])
+        return groups
 
     def _take(self, rows: NDArray[np.integer[Any]]) -> SpeechBatch:
-        frames = [self._changed(int(row)) for row in rows]
-        return make_batch(self._recordings, frames, rows.tolist())
+        groups = [self._groups[row] for row in rows]
+        units = [self._recordings.joined(group) for group in groups]
+        frames = [
+            self._changed(int(row), group, max(map(steps_needed, said)) * self._stride)
+            for row, group, said in zip(rows, groups, units, strict=True)
+        ]
+        return make_batch(frames, units)
 
-    def _changed(self, row: int) -> Frames:
-        """The frames of an utterance in this epoch."""
+    def _changed(self, row: int, group: Sequence[int], least: int) -> Frames:
+        """The frames, at least so many, of a sequence of utterances in this epoch."""
         rng = np.random.default_rng([self._buckets.seed, self.epoch, row])
         options = self._augment
-        least = self._recordings.steps_needed(row) * self._stride
-        base = self._base(row, rng)
+        base = self._base(group, least, rng)
         if options.stretch:
             stretched = stretch_time(base, float(np.exp(rng.uniform(-1, 1) * options.stretch)))
             base = stretched if len(stretched) >= least else base
@@ -101,11 +131,11 @@ class UtteranceStream(BucketStream[SpeechBatch]):
             frames = frames[int(rng.integers(self._stride)) :]
         return frames
 
-    def _base(self, row: int, rng: Generator) -> Frames:
+    def _base(self, group: Sequence[int], least: int, rng: Generator) -> Frames:
         if self._bases is not None:
-            return self._bases[row]
+            return np.concatenate([self._bases[row] for row in group])
         options, rate = self._augment, self._features.options.rate
-        samples = self._recordings.sounds[row]
+        samples = as_said = np.concatenate([self._recordings.sounds[row] for row in group])
         if options.speed:
             samples = change_speed(samples, rate, 1 + float(rng.uniform(-1, 1)) * options.speed)
         if options.noise:
@@ -113,8 +143,7 @@ class UtteranceStream(BucketStream[SpeechBatch]):
             noise = self._noises[int(rng.integers(count))] if count else None
             samples = add_noise(samples, ratio, rng, noise)
         base = self._features.base(samples)
-        least = self._recordings.steps_needed(row) * self._stride
-        return base if len(base) >= least else self._features.base(self._recordings.sounds[row])
+        return base if len(base) >= least else self._features.base(as_said)
 
     def _warped(self, base: Frames, factor: float) -> Frames:
         options = self._features.options
@@ -130,33 +159,25 @@ def base_frames(recordings: Recordings, features: FeatureCodec) -> list[Frames]:
     return [features.base(samples) for samples in recordings.sounds]
 
 
-def make_batch(
-    recordings: Recordings, frames: Sequence[Frames], rows: Sequence[int]
-) -> SpeechBatch:
+def make_batch(frames: Sequence[Frames], units: Sequence[tuple[Ids, ...]]) -> SpeechBatch:
     """Utterances and their texts, padded to the longest.
 
     Args:
-        recordings: with the texts.
         frames: of the utterances, [T, F] each.
-        rows: which of the recordings they are.
+        units: of their texts, and of a lower layer's texts if it hears others.
     """
     lengths = [len(each) for each in frames]
     table = np.zeros((max(lengths), len(frames), frames[0].shape[1]), np.float32)
     for i, each in enumerate(frames):
         table[: len(each), i] = each
-    lower = recordings.auxiliary
-    return SpeechBatch(
-        torch.from_numpy(table),
-        torch.tensor(lengths),
-        _texts([recordings.units[row] for row in rows]),
-        None if lower is None else _texts([lower[row] for row in rows]),
-    )
+    texts, *lower = (_texts(said) for said in zip(*units, strict=True))
+    return SpeechBatch(torch.from_numpy(table), torch.tensor(lengths), texts, *lower[:1] or [None])
 
 
 def fingerprint(recordings: Recordings, features: FeatureCodec) -> str:
     """32 hexadecimal digits that name recordings and what is made of them."""
     digest = hashlib.blake2b(json.dumps(features.to_json()).encode(), digest_size=16)
-    for sound, units in zip(recordings.sounds, recordings.units, strict=True):
+    for sound, units in zip(recordings.sounds, recordings.units[0], strict=True):
         digest.update(np.ascontiguousarray(sound).data)
         digest.update(np.ascontiguousarray(units).data)
     return digest.hexdigest()

@@ -27,22 +27,24 @@ class Recordings:
     Attributes:
         utterances: which.
         sounds: of each the samples at the features' rate, or ready base frames.
-        units: of each text, [U].
-        auxiliary: of each text in the units of a lower layer, [A]; None where it hears none.
+        units: of each text, [U], in the units of each codec.
+        codecs: of what is put out, and of what a lower layer hears if it hears anything else.
     """
 
     utterances: Utterances
     sounds: tuple[NDArray[np.float32], ...]
-    units: tuple[Ids, ...]
-    auxiliary: tuple[Ids, ...] | None
+    units: tuple[tuple[Ids, ...], ...]
+    codecs: tuple[UnitCodec, ...]
 
     def __len__(self) -> int:
         return len(self.utterances)
 
-    def steps_needed(self, row: int) -> int:
-        """Steps of the network that an utterance must have for its text."""
-        lower = 0 if self.auxiliary is None else steps_needed(self.auxiliary[row])
-        return max(steps_needed(self.units[row]), lower)
+    def joined(self, rows: Sequence[int]) -> tuple[Ids, ...]:
+        """The units of utterances that follow each other, by each codec, [U]."""
+        if len(rows) == 1:
+            return tuple(units[rows[0]] for units in self.units)
+        text = " ".join(self.utterances[row].text for row in rows)
+        return tuple(np.asarray(codec.encode(text), np.int32) for codec in self.codecs)
 
 
 def read_sound(utterance: Utterance, options: FeatureOptions) -> NDArray[np.float32]:
@@ -102,8 +104,7 @@ def read_recordings(
     kept = select_utterances(
         raw(), invalid=invalid, name=utterances.name, dropped=utterances.dropped
     )
-    auxiliary = tuple(coded[1]) if len(codecs) > 1 else None
-    return Recordings(kept, tuple(sounds), tuple(coded[0]), auxiliary)
+    return Recordings(kept, tuple(sounds), tuple(map(tuple, coded)), tuple(codecs))
 
 
 def _recording(
@@ -114,6 +115,7 @@ def _recording(
     longest: float,
 ) -> tuple[NDArray[np.float32], list[Ids]] | Flaw:
     where = utterance.where or str(utterance.audio)
+    named = "" if where == str(utterance.audio) else f"{utterance.audio}: "
     try:
         sound = read_sound(utterance, options)
     except DataError as error:
@@ -124,14 +126,12 @@ def _recording(
         return Flaw(where, "unknown", str(error))
     frames = frames_in(sound, options)
     if frames * options.hop > longest:
-        told = (
-            f"{utterance.audio}: {frames * options.hop:.1f} s, longer than max_seconds={longest:g}"
-        )
-        return Flaw(where, "long", told)
+        told = f"{frames * options.hop:.1f} s, longer than max_seconds={longest:g}"
+        return Flaw(where, "long", f"{named}{told}")
     steps, least = -(-frames // stride), max(map(steps_needed, ids))
     if steps < least:
-        told = f"{utterance.audio}: {frames} frames, {steps} steps of the network, are too short "
-        return Flaw(where, "short", f"{told}for {utterance.text!r}, which needs {least}")
+        told = f"{frames} frames, {steps} steps of the network, are too short for "
+        return Flaw(where, "short", f"{named}{told}{utterance.text!r}, which needs {least}")
     return sound, ids
 
 

@@ -74,6 +74,7 @@ class SpeechTask:
                 world.size,
             ),
             config.model.stride,
+            config.data.max_seconds / features.options.hop,
         )
         torch.manual_seed(options.seed)
         description = describe(config.model, features.size, codec.units.size)
@@ -142,7 +143,7 @@ class SpeechTask:
         nats, count = 0.0, 0
         for begin in range(0, len(order), ROWS):
             rows = order[begin : begin + ROWS]
-            batch = make_batch(self.valid, [held[i] for i in rows], rows)
+            batch = make_batch([held[i] for i in rows], [self.valid.joined([i]) for i in rows])
             reading: Reading = model(batch.to(device))
             nats += float(self._mixed(reading))
             count += int(batch.texts.lengths.sum())
@@ -157,7 +158,7 @@ class SpeechTask:
 
     def _wrong(self, heard: Sequence[Sequence[int]]) -> int:
         """Units of the held-out texts that are other than they should be, lacking, or too many."""
-        pairs = zip(heard, self.valid.units, strict=True)
+        pairs = zip(heard, self.valid.units[0], strict=True)
         return sum(Levenshtein.distance(ours, said.tolist()) for ours, said in pairs)
 
     def export(self, path: Path) -> None:

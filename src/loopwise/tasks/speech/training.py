@@ -58,10 +58,13 @@ def make_task(
     elif valid is None:
         utterances, valid = hold_out(utterances, data.valid_fraction)
     lexicon = read_lexicon(data.lexicon).normalised(data.case) if data.lexicon else None
-    units = _units(data, data.unit, utterances, lexicon)
+    texts = utterances.texts
+    if config.augment.join > 1:
+        texts = [*texts, " ".join(texts[:2])]  # with a space, if each of them is one word
+    units = _units(data, data.unit, texts, lexicon)
     auxiliary = None
     if data.auxiliary != "none":
-        auxiliary = _units(data, data.auxiliary, utterances, lexicon)
+        auxiliary = _units(data, data.auxiliary, texts, lexicon)
     features = FeatureCodec(feature_options(config))
     codecs = [units] if auxiliary is None else [units, auxiliary]
     learned = _read(config, utterances, features.options, codecs)
@@ -93,11 +96,9 @@ def _language(
     return estimate(sentences, data.order, words=() if lexicon is None else lexicon.words)
 
 
-def _units(
-    data: DataConfig, unit: str, utterances: Utterances, lexicon: Lexicon | None
-) -> UnitCodec:
+def _units(data: DataConfig, unit: str, texts: Sequence[str], lexicon: Lexicon | None) -> UnitCodec:
     return train_units(
-        utterances.texts,
+        texts,
         unit=unit,
         case=data.case,
         vocab_size=data.vocab_size if unit == data.unit else 0,
