@@ -1,7 +1,7 @@
 """The compiled engine, where this installation has it; its source is the folder ``native``."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
@@ -20,7 +20,7 @@ MISSING = ""
 
 
 @contextmanager
-def _impatient_threads() -> Iterator[None]:
+def _impatient_threads() -> Generator[None]:
     """Have threads that wait for work do so for less than a millisecond before they sleep.
 
     GNU OpenMP's keep a core busy for tens of milliseconds after each call, where NumPy's threads
