@@ -90,7 +90,8 @@ def phones(lexicon: Path) -> list[str]:
 def an4_offline(settings: list[str]) -> None:
     lexicon = data_folder("an4") / "etc/an4.dic"
     learned, held = an4_parts()
-    model = fit(folder() / "an4", [*phones(lexicon), *settings], learned, held)
+    heard = ["data.auxiliary=words", "model.auxiliary_layer=3"]  # the last layer's, as the phones
+    model = fit(folder() / "an4", [*phones(lexicon), *heard, *settings], learned, held)
     for name, part in (("validation", held), ("test", an4("test"))):
         offline(f"{name}, lexicon and trigram", model, part)
         offline(f"{name}, lexicon alone", model, part, language="none")

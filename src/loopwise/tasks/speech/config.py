@@ -268,14 +268,14 @@ class SpeechConfig(TaskConfig):
         forget_bias=1.0,
     )
     train: SpeechTrainConfig = SpeechTrainConfig(
-        epochs=60,
+        epochs=120,
         batch_size=8,
         lr=3e-3,
         weight_decay=0.01,
         schedule="cosine",
         warmup=0.15,
         clip=50.0,
-        average=0.98,
+        average=0.998,
     )
 
     @model_validator(mode="after")
