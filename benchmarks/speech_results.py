@@ -11,6 +11,7 @@ the runs. With WHOLE=1 models of AN4 learn from all of its training part, also f
 held out to choose options by: as published ones have done.
 """
 
+import math
 import os
 import sys
 import tempfile
@@ -27,7 +28,9 @@ from loopwise.codec.audio.resampling import resample
 from loopwise.codec.speech.lexicon import read_lexicon
 from loopwise.codec.speech.metrics import speech_score
 from loopwise.codec.speech.utterances import Utterances
+from loopwise.export.precision import lower
 from loopwise.runtime.load import load
+from loopwise.runtime.precision import PRECISIONS
 from loopwise.runtime.recognizer import LoadedRecognizer
 from loopwise.tasks.speech.config import SpeechConfig
 from loopwise.tasks.speech.measure import hear, listen
@@ -83,6 +86,13 @@ def an4_parts() -> tuple[Utterances, Utterances]:
     return (every if os.environ.get("WHOLE") else learned), held
 
 
+def lowered(name: str, model: LoadedRecognizer, part: Utterances) -> None:
+    """The same with its weights in fewer bits."""
+    for dtype in PRECISIONS[1:]:
+        bundle = lower(model.bundle, dtype, None, math.inf)
+        offline(f"{name}, {dtype}", LoadedRecognizer(bundle), part)
+
+
 def phones(lexicon: Path) -> list[str]:
     return ["data.unit=phones", f"data.lexicon={lexicon}", 'data.preferred=["A(2)"]', *MFCC]
 
@@ -95,6 +105,7 @@ def an4_offline(settings: list[str]) -> None:
     for name, part in (("validation", held), ("test", an4("test"))):
         offline(f"{name}, lexicon and trigram", model, part)
         offline(f"{name}, lexicon alone", model, part, language="none")
+        lowered(f"{name}, lexicon and trigram", model, part)
 
 
 def an4_free(settings: list[str]) -> None:
@@ -114,6 +125,7 @@ def an4_stream(settings: list[str]) -> None:
     for name, part in (("validation", held), ("test", an4("test"))):
         offline(f"{name}, whole", model, part)
         streamed(f"{name}, in pieces of 0.1 s", model, part)
+        lowered(f"{name}, whole", model, part)
 
 
 def digits(out: Path) -> list[str]:
