@@ -120,7 +120,9 @@ def an4_free(settings: list[str]) -> None:
 def an4_stream(settings: list[str]) -> None:
     lexicon = data_folder("an4") / "etc/an4.dic"
     learned, held = an4_parts()
-    model = fit(folder() / "stream", [*phones(lexicon), *STREAM, *settings], learned, held)
+    heard = ["data.auxiliary=words", "model.auxiliary_layer=2", "model.lookahead=8"]
+    own = [*STREAM, *heard, "features.normalise=running"]
+    model = fit(folder() / "stream", [*phones(lexicon), *own, *settings], learned, held)
     for name, part in (("validation", held), ("test", an4("test"))):
         offline(f"{name}, whole", model, part)
         streamed(f"{name}, in pieces of 0.1 s", model, part)
