@@ -39,8 +39,8 @@ def data(name: str) -> Path:
 
 
 def pairs(part: str, source: str, target: str) -> Pairs:
-    sides = (data(f"multi30k/tok/{part}.lc.norm.tok.{side}") for side in (source, target))
-    return read_parallel(*sides)
+    start = f"multi30k/tok/{part}.lc.norm.tok"
+    return read_parallel(data(f"{start}.{source}"), data(f"{start}.{target}"))
 
 
 def learn(name: str, settings: list[str], *parts: Pairs) -> LoadedTranslator:
