@@ -12,9 +12,9 @@ import os
 import sys
 import tempfile
 import time
-from pathlib import Path
 
 import numpy as np
+from published import data
 
 import loopwise
 from loopwise.codec.series import baselines, metrics
@@ -25,16 +25,6 @@ from loopwise.runtime.forecaster import LoadedForecaster
 from loopwise.tasks.forecast.config import ForecastConfig
 from loopwise.tasks.forecast.training import make_task, read_panel
 from loopwise.train.launch import launch
-
-
-def data(name: str) -> Path:
-    folder = os.environ.get("LOOPWISE_DATA")
-    if not folder:
-        sys.exit("LOOPWISE_DATA is unset: the folder of the data sets")
-    path = Path(folder) / name
-    if not path.exists():
-        sys.exit(f"{path}: missing")
-    return path
 
 
 def fit(panel: Panel, settings: list[str]) -> tuple[LoadedForecaster, float]:

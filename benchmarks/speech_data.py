@@ -9,12 +9,13 @@ The data are found through LOOPWISE_DATA: the folders an4, with etc and feat, an
 recordings. AN4 is there as 13 mel cepstra a frame, 100 frames a second (.mfc).
 """
 
-import os
 import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, TypeAlias, get_args
+
+from published import data
 
 from loopwise.codec.speech.files import manifest_lines
 from loopwise.codec.speech.utterances import Flaw, Utterance, Utterances, select_utterances
@@ -28,7 +29,7 @@ FSDD_TEST = range(5)
 
 def an4(part: Part) -> Utterances:
     """AN4's official training set (948 utterances) or test set (130)."""
-    folder = data_folder("an4")
+    folder = data("an4")
     files = [folder / f"etc/an4_{part}.{kind}" for kind in ("fileids", "transcription")]
     return select_utterances(_an4(folder, *files), name=f"an4 {part}")
 
@@ -48,7 +49,7 @@ def _an4(folder: Path, fileids: Path, transcription: Path) -> Iterator[Utterance
 
 def fsdd(part: Part | None = None) -> Utterances:
     """Spoken digits: the official training set (2,700), the test set (300), or all of them."""
-    folder = data_folder("fsdd") / "recordings"
+    folder = data("fsdd") / "recordings"
     files = sorted(folder.glob("*_*_*.wav"), key=_digit)
     return select_utterances(
         Utterance(file, DIGITS[digit], speaker, id=file.stem, where=str(file))
@@ -62,15 +63,6 @@ def _digit(file: Path) -> tuple[str, int, int]:
     """The speaker, the number and the digit of a recording."""
     digit, speaker, index = file.stem.split("_")
     return speaker, int(index), int(digit)
-
-
-def data_folder(name: str) -> Path:
-    folder = os.environ.get("LOOPWISE_DATA")
-    if not folder:
-        sys.exit("LOOPWISE_DATA is unset: the folder of the data sets")
-    if not Path(folder, name).is_dir():
-        sys.exit(f"{Path(folder, name)}: missing")
-    return Path(folder, name)
 
 
 def main() -> None:

@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from speech_data import an4, data_folder, fsdd
+from published import data
+from speech_data import an4, fsdd
 
 from loopwise.codec.audio.files import read_audio
 from loopwise.codec.audio.resampling import resample
@@ -97,7 +98,7 @@ def phones(lexicon: Path) -> list[str]:
 
 
 def an4_offline(settings: list[str]) -> None:
-    lexicon = data_folder("an4") / "etc/an4.dic"
+    lexicon = data("an4") / "etc/an4.dic"
     learned, held = an4_parts()
     heard = ["data.auxiliary=words", "model.auxiliary_layer=3"]  # the last layer's, as the phones
     model = fit(folder() / "an4", [*phones(lexicon), *heard, *settings], learned, held)
@@ -108,7 +109,7 @@ def an4_offline(settings: list[str]) -> None:
 
 
 def an4_free(settings: list[str]) -> None:
-    lexicon = data_folder("an4") / "etc/an4.dic"
+    lexicon = data("an4") / "etc/an4.dic"
     learned, held = an4_parts()
     heard = ["data.auxiliary=phones", f"data.lexicon={lexicon}", 'data.preferred=["A(2)"]']
     model = fit(folder() / "free", [*MFCC, *heard, *settings], learned, held)
@@ -118,7 +119,7 @@ def an4_free(settings: list[str]) -> None:
 
 
 def an4_stream(settings: list[str]) -> None:
-    lexicon = data_folder("an4") / "etc/an4.dic"
+    lexicon = data("an4") / "etc/an4.dic"
     learned, held = an4_parts()
     heard = ["data.auxiliary=words", "model.auxiliary_layer=2", "model.lookahead=8"]
     own = [*STREAM, *heard, "features.normalise=running"]
@@ -129,7 +130,7 @@ def an4_stream(settings: list[str]) -> None:
         lowered(f"{name}, whole", model, part)
 
 
-DIGITS = [
+OF_DIGITS = [
     "data.unit=words",
     "data.order=0",
     "features.rate=8000",
@@ -142,13 +143,13 @@ DIGITS = [
     "train.average=0.99",
 ]
 
-STRANGERS = ["augment.speed=0.15", "augment.warp=0.12", "augment.noise=15", "train.epochs=15"]
+OF_STRANGERS = ["augment.speed=0.15", "augment.warp=0.12", "augment.noise=15", "train.epochs=15"]
 """Where the speaker is none of those learned from: these change voices as well."""
 
 
 def fsdd_official(settings: list[str]) -> None:
     learned, held = _hold_out_recordings(fsdd("train"))
-    model = fit(folder() / "fsdd", [*DIGITS, *settings], learned, held)
+    model = fit(folder() / "fsdd", [*OF_DIGITS, *settings], learned, held)
     offline("validation", model, held)
     test = fsdd("test")
     offline("test", model, test)
@@ -185,7 +186,7 @@ def fsdd_speakers(settings: list[str]) -> None:
     for speaker in sorted(every.speakers):
         others = [i for i, each in enumerate(every) if each.speaker != speaker]
         learned, held = _hold_out_recordings(every.choose(others))
-        model = fit(out / speaker, [*DIGITS, *STRANGERS, *settings], learned, held)
+        model = fit(out / speaker, [*OF_DIGITS, *OF_STRANGERS, *settings], learned, held)
         own = every.choose(i for i, each in enumerate(every) if each.speaker == speaker)
         heard = model.transcribe([each.audio for each in own])
         accuracies.append(float(np.mean([h == s for h, s in zip(heard, own.texts, strict=True)])))

@@ -19,6 +19,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from published import data
 
 from loopwise.codec.pair_files import read_pairs, read_parallel
 from loopwise.codec.pairs import Pairs
@@ -27,15 +28,6 @@ from loopwise.runtime.load import load
 from loopwise.runtime.translator import LoadedTranslator
 from loopwise.tasks.translation.config import TranslationConfig
 from loopwise.tasks.translation.training import train
-
-
-def data(name: str) -> Path:
-    folder = os.environ.get("LOOPWISE_DATA")
-    if not folder:
-        sys.exit("LOOPWISE_DATA is unset: the folder of the data sets")
-    if not Path(folder, name).exists():
-        sys.exit(f"{Path(folder, name)}: missing")
-    return Path(folder, name)
 
 
 def pairs(part: str, source: str, target: str) -> Pairs:
