@@ -67,6 +67,18 @@ def test_an_epoch_begins_with_each_once_and_others_are_of_the_same_speaker(folde
         assert task.codec.units.decode(task.train.joined(group)[0]) == text
 
 
+def test_characters_know_the_space_between_single_words(tmp_path):
+    parts = []
+    for name in ("a", "b"):
+        write_manifest(tmp_path, name, 8, 1)
+        every = read_utterances(tmp_path / f"{name}.jsonl")
+        parts.append(every.choose(i for i, text in enumerate(every.texts) if " " not in text))
+    options = {**SMALL, **PLAIN, "unit": "chars", "join": 2, "speed": 0.0}
+    task = make_task(SpeechConfig.from_settings("test", (), **options), World(), *parts)
+    assert len(parts[0]) > 1
+    assert task.codec.units.decode(task.train.joined([0, 1])[0]) == " ".join(parts[0].texts[:2])
+
+
 def test_none_becomes_longer_than_allowed(folder):
     longest = 2.0
     task = task_of(folder, join=9, max_seconds=longest)

@@ -155,8 +155,8 @@ class AugmentConfig(Section):
     join: int = Field(
         default=1,
         ge=1,
-        description="let others of the same speaker follow an utterance, up to so many in all; "
-        "where those to be recognised are longer",
+        description="let others of the same speaker follow an utterance, up to so many in all, for "
+        "what is longer than those to learn from; without names all are one speaker's",
     )
     speed: float = Field(
         default=0.0, ge=0, lt=1, description="play faster or slower by up to this share"

@@ -64,11 +64,7 @@ class UtteranceStream(BucketStream[SpeechBatch]):
         options = features.options
         hop = 1 if options.ready else round(options.hop * options.rate)
         self._sizes = np.array([len(sound) // hop for sound in recordings.sounds])
-        speakers = [utterance.speaker for utterance in recordings.utterances]
-        self._alike = {
-            speaker: [i for i, each in enumerate(speakers) if each == speaker]
-            for speaker in set(speakers)
-        }
+        self._alike = _rows_of_speakers(recordings)
         super().__init__(
             buckets,
             f"{recordings.utterances.name}: {len(recordings)} utterances",
@@ -89,14 +85,11 @@ class UtteranceStream(BucketStream[SpeechBatch]):
 
     def _join(self, epoch: int) -> list[list[int]]:
         """The utterances of each of an epoch's sequences."""
-        rows, most = range(len(self._recordings)), self._augment.join
-        if most == 1:
-            return [[row] for row in rows]
         rng = np.random.default_rng([self._buckets.seed, epoch])
         groups: list[list[int]] = []
-        for row in rows:
-            alike = self._alike[self._recordings.utterances[row].speaker]
-            others = rng.choice(alike, int(rng.integers(most)))
+        for row, utterance in enumerate(self._recordings.utterances):
+            count = int(rng.integers(self._augment.join))
+            others = rng.choice(self._alike[utterance.speaker], count)
             group = [row, *others[others != row].tolist()]
             total = np.cumsum(self._sizes[group])
             groups.append(group[: max(int(np.sum(total <= self._longest)), 1)])
@@ -171,7 +164,16 @@ def make_batch(frames: Sequence[Frames], units: Sequence[tuple[Ids, ...]]) -> Sp
     for i, each in enumerate(frames):
         table[: len(each), i] = each
     texts, *lower = (_texts(said) for said in zip(*units, strict=True))
-    return SpeechBatch(torch.from_numpy(table), torch.tensor(lengths), texts, *lower[:1] or [None])
+    auxiliary = lower[0] if lower else None
+    return SpeechBatch(torch.from_numpy(table), torch.tensor(lengths), texts, auxiliary)
+
+
+def _rows_of_speakers(recordings: Recordings) -> dict[str | None, NDArray[np.int64]]:
+    """The utterances of each speaker; None is one, too."""
+    found: dict[str | None, list[int]] = {}
+    for row, utterance in enumerate(recordings.utterances):
+        found.setdefault(utterance.speaker, []).append(row)
+    return {speaker: np.array(rows) for speaker, rows in found.items()}
 
 
 def fingerprint(recordings: Recordings, features: FeatureCodec) -> str:

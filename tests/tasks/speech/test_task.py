@@ -1,0 +1,36 @@
+"""What a recognizer in training is judged by."""
+
+import pytest
+import torch
+from rapidfuzz.distance import Levenshtein
+
+from loopwise.codec.speech.files import read_utterances
+from loopwise.runtime.recognizer import LoadedRecognizer
+from loopwise.tasks.speech.config import SpeechConfig
+from loopwise.tasks.speech.training import make_task
+from loopwise.train.processes import World
+from tasks.speech.sounds import SMALL, write_manifest
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_units_wrong_are_those_of_each_head_by_its_share(tmp_path, share):
+    for name in ("train", "valid"):
+        write_manifest(tmp_path, name, 6, 1)
+    config = SpeechConfig.from_settings("test", (), **SMALL, transducer=share)
+    parts = [read_utterances(tmp_path / f"{name}.jsonl") for name in ("train", "valid")]
+    task = make_task(config, World(), *parts)
+    with torch.no_grad():
+        found = task.validate(task.model.eval())
+    model = LoadedRecognizer(task._bundle())
+    frames = [model.frames(each.audio) for each in parts[1]]
+    said = [model.codec.units.encode(text).tolist() for text in parts[1].texts]
+    weights = {"ctc": 1 - share, "transducer": share}
+    rates = {
+        method: sum(map(Levenshtein.distance, model.units(frames, method), said))
+        / sum(map(len, said))
+        for method, weight in weights.items()
+        if weight
+    }
+    assert len(set(rates.values())) == len(rates)  # else the test proves nothing
+    expected = sum(weights[method] * rate for method, rate in rates.items())
+    assert found["unit_errors"] == pytest.approx(expected)
