@@ -85,10 +85,22 @@ void read(Recurrence& p, Arrays& in, const std::string& cell, bool reverse, int 
   p.share_h = in.result("share_h", {T, B, gates});
 }
 
+// Numbers that a matrix [gates * units, K] has once it is packed.
+Py_ssize_t packed_numbers(int K, int units, int gates) {
+  return static_cast<Py_ssize_t>(
+      loopwise::kernels().packed_size(K, units, gates, loopwise::FLOAT32) / sizeof(float));
+}
+
 void forward(const std::string& cell, bool reverse, int threads, const nb::dict& arrays) {
   Arrays in(arrays);
   Recurrence p = {};
   read(p, in, cell, reverse, threads);
+  const int G = loopwise::gates_of(p.cell);
+  p.packed_ih = in.floats("packed_w_ih", {packed_numbers(p.I, p.H, G)});
+  p.packed_hh = in.floats("packed_w_hh", {packed_numbers(p.P, p.H, G)});
+  p.packed_hr = in.floats("packed_w_hr", {packed_numbers(p.H, p.P, 1)});
+  require(!p.packed_ih == !p.packed_hh && !p.packed_hr == !(p.packed_ih && p.w_hr),
+          "packed_w_ih, packed_w_hh and packed_w_hr: give all or none");
   nb::gil_scoped_release unlocked;
   loopwise::kernels().forward(p);
 }
@@ -255,6 +267,17 @@ nb::ndarray<nb::numpy, float> empty(const std::vector<size_t>& shape) {
   return {block.release()->memory, shape.size(), shape.data(), owner};
 }
 
+// A matrix [gates * units, K] as `forward` uses it.
+nb::ndarray<nb::numpy, float> pack(int gates, const nb::kwargs& arrays) {
+  Arrays in(arrays);
+  const int rows = in.extent("weight", 0), K = in.extent("weight", 1);
+  require(gates > 0 && rows % gates == 0, "weight: expected as many rows for each gate");
+  const float* weight = in.required("weight", {rows, K});
+  auto to = empty({static_cast<size_t>(packed_numbers(K, rows / gates, gates))});
+  loopwise::kernels().pack(weight, K, rows / gates, gates, loopwise::FLOAT32, to.data());
+  return to;
+}
+
 void activate(const std::string& function, const nb::kwargs& arrays) {
   Arrays in(arrays);
   int n = in.extent("x", 0);
@@ -276,6 +299,7 @@ NB_MODULE(_native, module) {
   module.def("joiner", &joiner, nb::arg("threads"), nb::arg("at_once"), nb::arg("arrays"));
   module.def("lattice", &lattice, nb::arg("threads"), nb::arg("arrays"));
   module.def("empty", &empty, nb::arg("shape"));
+  module.def("pack", &pack, nb::arg("gates"), nb::arg("arrays"));
   module.def("activate", &activate, nb::arg("function"), nb::arg("arrays"));
   nb::class_<Model>(module, "Model")
       .def(nb::init<const std::string&, nb::list, nb::dict>(), nb::arg("precision"),

@@ -114,6 +114,16 @@ void layer(const Kernels& k, Desk& desk, int threads, int cell, int T, int B, in
   inference.kept = inference.cells = inference.share_x = inference.share_h = nullptr;
   inference.y = result("y alone", {T, B, P});
   k.forward(inference);
+  auto pack = [&](const float* w, int K, int units, int gates) {
+    const size_t bytes = k.packed_size(K, units, gates, FLOAT32);
+    float* to = desk.zeros({static_cast<int>(bytes / sizeof(float))});
+    k.pack(w, K, units, gates, FLOAT32, to);
+    return to;
+  };
+  inference.packed_ih = pack(p.w_ih, I, H, G / H), inference.packed_hh = pack(p.w_hh, P, H, G / H);
+  if (P != H) inference.packed_hr = pack(p.w_hr, H, P, 1);
+  inference.y = result("y of packed weights", {T, B, P});
+  k.forward(inference);
 
   Gradients g = {};
   g.y = desk.numbers({T, B, P}), g.hn = desk.numbers({B, P});

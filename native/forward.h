@@ -11,6 +11,16 @@ namespace LOOPWISE_ISA {
 
 using loopwise::GRU;
 
+// Weights that the caller has packed, where they are of the type that is wanted.
+template <class W>
+W* given(const float*) {
+  return nullptr;
+}
+template <>
+inline float* given<float>(const float* packed) {
+  return const_cast<float*>(packed);
+}
+
 // W: the type of the packed weights.
 template <class W>
 class Forward {
@@ -18,12 +28,15 @@ class Forward {
   Forward(const Recurrence& problem, const Plan& plan)
       : p(problem), walk{p}, G(loopwise::gates_of(p.cell)), K(loopwise::kept_of(p.cell)),
         norm(p.norm_ih != nullptr), projected(p.P != p.H), plan_(plan),
-        ih_store_(Panels<W>::size(p.I, p.H, G)), hh_store_(Panels<W>::size(p.P, p.H, G)),
-        hr_store_(projected ? Panels<W>::size(p.H, p.P, 1) : 0),
+        packed_(given<W>(p.packed_ih) != nullptr), ih_store_(packed_ ? 0 : Panels<W>::size(p.I, p.H, G)),
+        hh_store_(packed_ ? 0 : Panels<W>::size(p.P, p.H, G)),
+        hr_store_(projected && !packed_ ? Panels<W>::size(p.H, p.P, 1) : 0),
         bias_(bias_size(p)), h_((size_t)2 * p.B * p.P),
         masked_(p.mask ? (size_t)2 * p.B * p.P : 0), c_(p.c0 ? (size_t)p.B * p.H : 0),
-        out_((size_t)p.B * p.H), dealt_((size_t)2 * p.B), ih{ih_store_, p.I, p.H, G}, hh{hh_store_, p.P, p.H, G},
-        hr{hr_store_, p.H, p.P, 1}, barrier_(plan.threads) {
+        out_((size_t)p.B * p.H), dealt_((size_t)2 * p.B),
+        ih{packed_ ? given<W>(p.packed_ih) : (W*)ih_store_, p.I, p.H, G},
+        hh{packed_ ? given<W>(p.packed_hh) : (W*)hh_store_, p.P, p.H, G},
+        hr{packed_ ? given<W>(p.packed_hr) : (W*)hr_store_, p.H, p.P, 1}, barrier_(plan.threads) {
     fill_bias(p, bias_);
   }
 
@@ -38,6 +51,10 @@ class Forward {
   bool failed() const { return failed_; }
 
   void pack() {  // by the whole team
+    if (packed_) {
+#pragma omp barrier
+      return;
+    }
     bool finite = true;
 #pragma omp for nowait
     for (int i = 0; i < ih.panels(); i++) finite &= pack_outputs(ih, i, p.w_ih);
@@ -254,6 +271,7 @@ class Forward {
   int G, K;
   bool norm, projected;
   Plan plan_;
+  bool packed_;  // by the caller
   Buffer<W> ih_store_, hh_store_, hr_store_;
   Buffer<float> bias_, h_, masked_, c_, out_;
   Buffer<int32_t> dealt_;
@@ -284,7 +302,7 @@ static void forward(const Recurrence& p) {
     if (p.cn) copy(p.cn + (size_t)walk.row(r) * p.H, p.c0 + (size_t)walk.row(r) * p.H, 0, p.H);
   }
   if (takes_tiles(p) && forward_by<Tiled>(p, make_plan(p, true))) return;
-  if (is_brief(p)) forward_by<Direct>(p, make_direct_plan(p));
+  if (is_brief(p) && !p.packed_ih) forward_by<Direct>(p, make_direct_plan(p));
   else forward_by<float>(p, make_plan(p, false));
 }
 

@@ -25,6 +25,7 @@ struct Recurrence {
   const float *restart_h, *restart_c;     // the same: what a reset row starts from
   const float *w_ih, *w_hh, *b_ih, *b_hh; // [G*H, I], [G*H, P], [G*H], [G*H]
   const float* w_hr;                      // [P, H]
+  const float *packed_ih, *packed_hh, *packed_hr;  // as `pack` leaves them; null: pack them here
   const float* peephole;                  // [3, H]
   const float *norm_ih, *norm_hh;         // [G*H]
   const float *norm_c, *norm_c_bias;      // [H]

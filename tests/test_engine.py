@@ -162,6 +162,71 @@ def test_what_fits_is_computed():
     assert (extra["d_x"][:, 2] == 0).all()
 
 
+def packed(weights, **changes):
+    """Weights of `arguments` as `forward` wants them packed."""
+    gates = {"w_ih": 4, "w_hh": 4, "w_hr": 1}
+    found = {f"packed_{name}": engine.pack(n, weights[name]) for name, n in gates.items()}
+    return {**found, **changes}
+
+
+@needs_engine
+@pytest.mark.parametrize("rows", [1, 3, 20])  # of which the last may go through tiles
+@pytest.mark.parametrize("cell", ["rnn_tanh", "lstm", "gru"])
+def test_packed_weights_change_nothing(cell, rows):
+    rng = np.random.default_rng(0)
+    gates, units, steps, inputs = {"rnn_tanh": 1, "lstm": 4, "gru": 3}[cell], 45, 6, 7
+
+    def floats(*shape):
+        return rng.standard_normal(shape, np.float32) / 4
+
+    weights = {"w_ih": floats(gates * units, inputs), "w_hh": floats(gates * units, units)}
+    rest = {"x": floats(steps, rows, inputs), "h0": floats(rows, units)}
+    results = {"y": floats(steps, rows, units), "hn": floats(rows, units)}
+    if cell == "lstm":
+        rest["c0"], results["cn"] = floats(rows, units), floats(rows, units)
+    engine.forward(cell, True, 1, **weights, **rest, **results)
+    before = {name: array.copy() for name, array in results.items()}
+    ready = {f"packed_{name}": engine.pack(gates, weight) for name, weight in weights.items()}
+    useless = {name: np.full_like(weight, np.nan) for name, weight in weights.items()}
+    # only tiles still read them as they are
+    engine.forward(cell, True, 1, **(weights if rows > 15 else useless), **ready, **rest, **results)
+    assert all((results[name] == before[name]).all() for name in results)
+
+
+@needs_engine
+def test_packed_weights_of_a_projection():
+    arrays, results = arguments()
+    rng = np.random.default_rng(0)
+    for name in ("w_ih", "w_hh", "w_hr", "x", "mask"):
+        arrays[name][...] = rng.standard_normal(arrays[name].shape)
+    engine.forward("lstm", False, 1, **arrays)
+    before = {name: array.copy() for name, array in results.items()}
+    ready = packed(arrays)
+    for name in ("w_ih", "w_hh", "w_hr"):
+        arrays[name][...] = np.nan
+    engine.forward("lstm", False, 1, **arrays, **ready)
+    assert all((results[name] == before[name]).all() for name in results)
+
+
+@needs_engine
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"packed_w_hh": None}, "give all or none"),
+        ({"packed_w_hr": None}, "give all or none"),
+        ({"packed_w_ih": None, "packed_w_hh": None}, "give all or none"),
+        ({"packed_w_ih": np.zeros(8, np.float32)}, "packed_w_ih: expected shape"),
+    ],
+)
+def test_packed_weights_that_do_not_fit(change, message):
+    arrays, results = arguments()
+    with pytest.raises(ValueError, match=message):
+        engine.forward("lstm", False, 1, **arrays, **packed(arrays, **change))
+    assert all((array == SENTINEL).all() for array in results.values())
+    with pytest.raises(ValueError, match="as many rows for each gate"):
+        engine.pack(3, arrays["w_hh"])
+
+
 @needs_engine
 @pytest.mark.parametrize(
     ("change", "message"),

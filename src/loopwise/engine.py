@@ -172,6 +172,22 @@ def empty(shape: Sequence[int]) -> NDArray[np.float32]:
     return _engine().empty(shape)
 
 
+def pack(gates: int, weight: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A weight matrix as the kernels read it: ``packed_w_ih``, ``packed_w_hh`` and ``packed_w_hr``.
+
+    Where `forward` is not given these it packs the weights itself, which takes as long as some
+    steps do.
+
+    Args:
+        gates: whose rows lie over each other in it; 1 for ``w_hr``.
+        weight: [gates * units, inputs].
+
+    Raises:
+        ValueError, TypeError: as `forward`.
+    """
+    return _engine().pack(gates, weight=weight)
+
+
 def model(precision: str, layers: list[dict[str, Any]], ends: dict[str, Any]) -> Any:
     """A deployed model with its weights packed; see `Model` in ``native/streams.h``.
 

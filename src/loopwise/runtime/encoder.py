@@ -60,17 +60,19 @@ class _Direction:
             if name.endswith(suffix)
         }
         self._layer = replace(layer, bidirectional=False, residual=False)
-        self._tensors, self._reverse = own, number == 1
-        self._native = native.engine_takes([layer], own)
+        self._reverse = number == 1
+        self._native = (
+            native.NativeLayer(self._layer, own, reverse=self._reverse)
+            if native.engine_takes([layer], own)
+            else None
+        )
         self._cell = make_cell(self._layer, own)
         self._initial = [tensors[name][number] for name in INITIAL if name in tensors]
 
     def __call__(self, x: Array, lengths: Lengths) -> Array:
         state = self._start(x)
         if self._native and x.size:
-            return native.read(
-                self._layer, self._tensors, x, state, lengths, reverse=self._reverse
-            )[0]
+            return self._native.read(x, state, lengths)[0]
         x = _reversed(x, lengths) if self._reverse else x
         y, _ = scan(
             self._cell,

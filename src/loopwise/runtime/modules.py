@@ -32,8 +32,11 @@ class Layer:
     """
 
     def __init__(self, description: LayerDescription, tensors: Mapping[str, Array]):
-        self._described, self._tensors = description, tensors
-        self._native = native.engine_takes([description], tensors)
+        self._native = (
+            native.NativeLayer(description, tensors)
+            if native.engine_takes([description], tensors)
+            else None
+        )
         self._cell = make_cell(description, tensors)
         self._sizes = description.state_sizes
         self._dtype = tensors["weight_ih_l0"].dtype
@@ -57,7 +60,7 @@ class Layer:
             The outputs [T, B, S] and the state after the chunk.
         """
         if self._native and x.size:
-            return native.read(self._described, self._tensors, x, state)
+            return self._native.read(x, state)
         return scan(self._cell, _rowwise(self._cell.input, x), state)
 
 

@@ -1,6 +1,7 @@
 """Deployed models on the engine: whole chunks of a layer, and weights packed for streams."""
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,11 @@ from numpy.typing import NDArray
 from loopwise import engine
 from loopwise.runtime.cells import Array, LayerState
 from loopwise.runtime.description import LayerDescription
-from loopwise.runtime.shapes import FIELDS, INITIAL
+from loopwise.runtime.shapes import FIELDS, GATES, INITIAL
+
+MANY = 16
+"""Rows from which on weights are packed in each call: some machines then want them otherwise, and
+packing is little of the work."""
 
 
 def engine_takes(layers: Sequence[LayerDescription], tensors: Mapping[str, Array]) -> bool:
@@ -81,46 +86,68 @@ class PackedModel:
         return np.stack([state.step(rows, step) for step in x]), state
 
 
-def read(
-    layer: LayerDescription,
-    tensors: Mapping[str, Array],
-    x: Array,
-    state: LayerState,
-    lengths: NDArray[np.integer[Any]] | None = None,
-    *,
-    reverse: bool = False,
-) -> tuple[Array, LayerState]:
-    """Run one direction of a layer that `engine_takes`; see `loopwise.runtime.modules.Layer`.
+class NativeLayer:
+    """One direction of a layer that `engine_takes`, whole chunks at a time.
 
     Args:
         layer: its description.
         tensors: its weights, named as those of the forward direction.
-        x: [T, B, I].
-        state: before the first step that is read.
-        lengths: [B], of the rows; None where all have T steps. Outputs beyond are 0.
         reverse: whether rows are read from their ends.
     """
-    steps, rows = x.shape[:2]
-    new = np.empty if lengths is None else np.zeros
-    y = new((steps, rows, layer.proj_size or layer.hidden_size), np.float32)
-    after = tuple(np.empty((rows, size), np.float32) for size in layer.state_sizes)
-    named: dict[str, NDArray[Any]] = {
-        **_weights(tensors),
-        **dict(zip(("h0", "c0"), map(np.ascontiguousarray, state), strict=False)),
-        **dict(zip(("hn", "cn"), after, strict=False)),
-    }
-    if lengths is not None:
-        order = np.argsort(-lengths, kind="stable")
-        named["order"] = order.astype(np.int32)
-        named["length"] = lengths[order].astype(np.int32)
-    if any(layer.zoneout):
-        for name, p, size in zip(
-            ("keep_h", "keep_c"), layer.zoneout, layer.state_sizes, strict=False
-        ):
-            named[name] = np.full((steps, rows, size), p, np.float32)
-    x = np.ascontiguousarray(x)
-    engine.forward(_cell(layer), reverse, engine.threads(), x=x, y=y, **named)
-    return y, after
+
+    def __init__(
+        self, layer: LayerDescription, tensors: Mapping[str, Array], *, reverse: bool = False
+    ):
+        self._layer, self._reverse = layer, reverse
+        self._weights = _weights(tensors)
+
+    @cached_property
+    def _packed(self) -> dict[str, Array]:
+        gates = GATES[self._layer.cell]
+        return {
+            f"packed_{name}": engine.pack(1 if name == "w_hr" else gates, weight)
+            for name, weight in self._weights.items()
+            if name in ("w_ih", "w_hh", "w_hr")
+        }
+
+    def read(
+        self,
+        x: Array,
+        state: LayerState,
+        lengths: NDArray[np.integer[Any]] | None = None,
+    ) -> tuple[Array, LayerState]:
+        """Run over a chunk; see `loopwise.runtime.modules.Layer`.
+
+        Args:
+            x: [T, B, I].
+            state: before the first step that is read.
+            lengths: [B], of the rows; None where all have T steps. Outputs beyond are 0.
+        """
+        layer = self._layer
+        steps, rows = x.shape[:2]
+        if lengths is not None and int(lengths.min(initial=steps)) == steps:
+            lengths = None
+        new = np.empty if lengths is None else np.zeros
+        y = new((steps, rows, layer.proj_size or layer.hidden_size), np.float32)
+        after = tuple(np.empty((rows, size), np.float32) for size in layer.state_sizes)
+        named: dict[str, NDArray[Any]] = {
+            **self._weights,
+            **(self._packed if rows < MANY else {}),
+            **dict(zip(("h0", "c0"), map(np.ascontiguousarray, state), strict=False)),
+            **dict(zip(("hn", "cn"), after, strict=False)),
+        }
+        if lengths is not None:
+            order = np.argsort(-lengths, kind="stable")
+            named["order"] = order.astype(np.int32)
+            named["length"] = lengths[order].astype(np.int32)
+        if any(layer.zoneout):
+            for name, p, size in zip(
+                ("keep_h", "keep_c"), layer.zoneout, layer.state_sizes, strict=False
+            ):
+                named[name] = np.full((steps, rows, size), p, np.float32)
+        x = np.ascontiguousarray(x)
+        engine.forward(_cell(layer), self._reverse, engine.threads(), x=x, y=y, **named)
+        return y, after
 
 
 def _weights(tensors: Mapping[str, Array]) -> dict[str, Array]:
