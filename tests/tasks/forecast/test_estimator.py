@@ -55,6 +55,13 @@ def test_it_is_better_than_no_season(model):
     pd.testing.assert_frame_equal(means, found.loc[means.index, means.columns])
 
 
+def test_only_what_was_held_out_is_evaluated():
+    model = forecaster(max_steps=1, valid_series=2).fit(table())
+    each = model.evaluate(per_series=True)
+    assert len(each["unique_id"].unique()) == 2
+    assert len(model.evaluate(table(), per_series=True)["unique_id"].unique()) == 3
+
+
 def test_series_too_short_to_be_evaluated_are_named(model):
     frame = pd.concat([table(), table(7, ["short", "small"], seed=2)])
     with pytest.warns(DataWarning, match="2 series left out, .*: 'short', 'small'") as caught:

@@ -17,6 +17,7 @@ from loopwise.runtime.forecaster import LoadedForecaster
 from loopwise.runtime.load import load
 from loopwise.tasks.forecast.config import ForecastConfig
 from loopwise.tasks.forecast.data import following
+from loopwise.tasks.forecast.plan import held_out
 from loopwise.tasks.forecast.task import ForecastTask
 from loopwise.tasks.forecast.training import make_task
 from loopwise.tasks.forecast.validation import _Read, held_out_places
@@ -48,6 +49,51 @@ def test_what_is_held_out_is_never_a_target():
     assert (ends >= 148).all()
     assert (ends + 6 <= 160).all()
     assert set(rows) == set(range(6))
+
+
+@pytest.mark.parametrize(
+    ("count", "settings", "holding"),
+    [
+        (100, {}, 100),
+        (120, {}, 100),
+        (440, {}, 110),
+        (120, {"valid_series": 7}, 7),
+        (120, {"valid_series": 500}, 120),
+        (440, {"valid": 0}, 110),
+    ],
+)
+def test_of_many_series_some_hold_points_out(count, settings, holding):
+    settings = config(**settings)
+    values = waves(count)
+    held = held_out(settings, panel_of(values))
+    assert np.count_nonzero(held) == holding
+    assert set(held) - {0} == {12}
+    # whatever their order
+    order = np.random.default_rng(0).permutation(count)
+    mixed = panel_of(values[order], ids=order.tolist())
+    np.testing.assert_array_equal(held_out(settings, mixed), held[order])
+
+
+def test_series_that_are_too_short_do_not_stand_for_others():
+    settings, values = config(valid_series=2), waves(6)
+    first = held_out(settings, panel_of(values)) > 0
+    cut = panel_of(
+        [each[: 13 if short else 160] for each, short in zip(values, first, strict=True)]
+    )
+    second = held_out(settings, cut) > 0
+    assert first.sum() == second.sum() == 2
+    assert not (first & second).any()
+
+
+def test_series_that_hold_nothing_out_are_learned_from_to_their_ends():
+    settings, values = config(valid_series=2), waves(6)
+    held = held_out(settings, panel_of(values)) > 0
+    task = ForecastTask(settings, panel_of(values))
+    assert task.judge == "24 held-out points of 2 of 6 series, horizon 6"
+    assert set(held_out_places(task)[0]) == set(np.flatnonzero(held))
+    rows, ends = task.batches.places(np.random.default_rng(0), 5000, 48)
+    last = np.array([ends[rows == row].max() for row in range(6)]) + 6
+    np.testing.assert_array_equal(last, np.where(held, 148, 160))
 
 
 def test_targets_are_the_values_that_follow_their_origins():

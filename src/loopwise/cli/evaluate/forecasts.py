@@ -231,8 +231,7 @@ def _learned(path: Path, panel: "Panel", ends: "NDArray[np.int64]") -> int:
 
     config = read_config(Run.open(path))
     assert isinstance(config, ForecastConfig)
-    held = np.array([held_out(config, int(length)) for length in panel.lengths])
-    return int((ends < (panel.lengths - held)[:, None]).sum())
+    return int((ends < (panel.lengths - held_out(config, panel))[:, None]).sum())
 
 
 def _standardise(

@@ -47,6 +47,12 @@ class DataConfig(Section):
         description="last points of each series held out to validate and calibrate; 0 = a tenth "
         "of a series, at least the horizon, at most ten of them",
     )
+    valid_series: int = Field(
+        default=0,
+        ge=0,
+        description="series that hold them out, at most, the others are learned from to their "
+        "ends; 0 = up to 100 all, of more a quarter, though no fewer than 100",
+    )
 
     @field_validator("target", "static", "past", "future", mode="before")
     @classmethod

@@ -37,6 +37,7 @@ from loopwise.tasks.forecast.backtest import (
     read_known,
 )
 from loopwise.tasks.forecast.config import ForecastConfig
+from loopwise.tasks.forecast.plan import held_out
 from loopwise.tasks.forecast.settings import changed, config_in, config_of
 
 if TYPE_CHECKING:
@@ -334,12 +335,12 @@ class Forecaster:
     ) -> Any:
         """Hold the fitted model's forecasts of the last parts of series against what came.
 
-        Without a table these are the parts that training held out: weights were not fitted to
-        them, but the best weights were chosen and intervals calibrated by them. For a test that
-        owes them nothing give new data, or see `cross_validate`.
+        Without a table these are the parts that training held out, of the series that did so:
+        weights were not fitted to them, but the best weights were chosen and intervals calibrated
+        by them. For a test that owes them nothing give new data, or see `cross_validate`.
 
         Args:
-            df: the series, with what came; None for those that it was fitted to.
+            df: the series, with what came; None for those of which it held ends out.
             h: steps of a forecast; None for the horizon.
             windows: forecasts of each series.
             step: points from one to the next; None for `h`.
@@ -358,9 +359,10 @@ class Forecaster:
             DataWarning: series are left out, too short for the windows.
         """
         known = self._series(df)
-        found = evaluate(
-            self.fitted, known.raw, h=h, windows=windows, step=step, point=point,
-        )  # fmt: skip
+        panel = known.raw
+        if df is None:
+            panel = panel.select(np.flatnonzero(held_out(self.config, known.panel)))
+        found = evaluate(self.fitted, panel, h=h, windows=windows, step=step, point=point)
         if found.left_out:
             warnings.warn(found.left_out, DataWarning, stacklevel=2)
         return measures_table(known.kind, found, per_series=per_series)

@@ -1,4 +1,12 @@
-"""What of a network follows from the data: seasons, window, patches, covariates. No torch here."""
+"""What of a training follows from the data: seasons, window, patches, covariates, what is held out.
+
+No torch here.
+"""
+
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
 
 from loopwise.codec.series.codec import SeriesCodec, Space, Standard
 from loopwise.codec.series.columns import Columns
@@ -12,6 +20,8 @@ LEAST, LONG = 14, 2
 """Points and longest seasons of a window, at least."""
 SHORT, SHARE = 14, 4
 """Shortest seasons in it, where the longest series is so many times as long."""
+FEW, PART = 100, 4
+"""Series that all hold points out; of more one of so many does, though no fewer."""
 
 
 def make_codec(config: ForecastConfig, panel: Panel) -> SeriesCodec:
@@ -92,12 +102,23 @@ def seasons_of(config: ForecastConfig, panel: Panel) -> list[int]:
     return [m for m in given or panel.frequency.seasons if given or 2 * m <= longest]
 
 
-def held_out(config: ForecastConfig, length: int) -> int:
-    """Last points of a series of this length that are not learned from."""
-    horizon = config.data.horizon
-    if config.data.valid:
-        return config.data.valid
-    return horizon * min(max(length // (10 * horizon), 1), 10)
+def held_out(config: ForecastConfig, panel: Panel) -> NDArray[np.int64]:
+    """Last points of each series that are not learned from, [N]; 0 where it has too few.
+
+    Of many series some do to choose the best step by, and to be learned from to the end is worth
+    much to the others. Which these are depends on names alone, not on their order.
+    """
+    data, lengths = config.data, panel.lengths
+    horizons = np.clip(lengths // (10 * data.horizon), 1, 10)
+    wanted = np.full(len(panel), data.valid) if data.valid else data.horizon * horizons
+    able = np.flatnonzero((wanted >= data.horizon) & (lengths - wanted >= 2))
+    most = data.valid_series or max(FEW, len(able) // PART)
+    if len(able) > most:
+        marks = [crc32(str(panel.ids[i]).encode()) for i in able]
+        able = able[np.argsort(marks, kind="stable")[:most]]
+    held = np.zeros(len(panel), np.int64)
+    held[able] = wanted[able]
+    return held
 
 
 def _window(config: ForecastConfig, panel: Panel, seasons: list[int], patch: int) -> int:

@@ -53,9 +53,7 @@ class ForecastTask:
         self.config, self.panel = config, panel
         self.codec = make_codec(config, panel)
         self.description = describe(config, self.codec, panel)
-        held = np.array([held_out(config, int(length)) for length in panel.lengths])
-        # a series too short to hold anything out is learned from as a whole
-        self.until = np.where(panel.lengths - held >= 2, panel.lengths - held, panel.lengths)
+        self.until = panel.lengths - held_out(config, panel)
         if self.until.max() < 2:
             raise DataError(f"{panel.longest}; at least 2 are needed to learn from")
         self.prepared = prepare(panel, self.codec, 0, until=self.until)
@@ -88,8 +86,10 @@ class ForecastTask:
     @property
     def judge(self) -> str:
         """What is validated on."""
-        held = int((self.panel.lengths - self.until).sum())
-        return f"{held} held-out points of {len(self.panel)} series, horizon {self.horizon}"
+        held = self.panel.lengths - self.until
+        some, every = np.count_nonzero(held), len(self.panel)
+        of = f"{every}" if some == every else f"{some} of {every}"
+        return f"{held.sum()} held-out points of {of} series, horizon {self.horizon}"
 
     @property
     def horizon(self) -> int:

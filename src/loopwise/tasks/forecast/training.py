@@ -88,11 +88,11 @@ def _require_held_out(task: ForecastTask) -> None:
 
 def _tell_unvalidated(task: ForecastTask) -> None:
     """Warn of series that have no room for a held-out window."""
-    lengths, until = task.panel.lengths, task.until
-    short = np.flatnonzero((until == lengths) | (lengths - until < task.horizon))
+    lengths = task.panel.lengths
+    needed = 2 + (task.config.data.valid or task.horizon)
+    short = np.flatnonzero(lengths < needed)
     if not len(short):
         return
-    needed = 2 + (task.config.data.valid or task.horizon)
     names = listed([task.panel.ids[i] for i in short])
     warnings.warn(
         f"{len(short)} of {len(lengths)} series have fewer than {needed} points, so nothing of "
