@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, TypeAlias, TypeVar
+from typing import Any, ClassVar, TypeAlias, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -190,6 +190,23 @@ def has_surrogate(text: str) -> bool:
 def printable(text: str) -> str:
     r"""The text with characters that cannot be printed as escapes such as ``\n``."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def read_unit(described: object, known: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """The unit of a codec's description, which is one of those known, and the description.
+
+    Raises:
+        DataError: it is of another format or unit.
+    """
+    if not isinstance(described, dict):
+        raise DataError(f"a codec is described by an object, not by {type(described).__name__}")
+    described = cast(dict[str, Any], described)
+    unit, version = described.get("unit"), described.get("format")
+    if version != FORMAT:
+        raise DataError(f"codec format {version!r} is unknown; this version reads {FORMAT}")
+    if not isinstance(unit, str) or unit not in known:
+        raise DataError(f"codec unit {unit!r} is unknown; known are {', '.join(known)}")
+    return unit, described
 
 
 def json_field(described: Mapping[str, Any], key: str, kind: type[_T]) -> _T:

@@ -1,15 +1,15 @@
 """Text codecs by name: training one, and rebuilding one from a bundle."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
-from loopwise.codec.base import FORMAT, StreamDecoder, TextCodec, TokenIds
+from loopwise.codec.base import StreamDecoder, TextCodec, TokenIds, read_unit
 from loopwise.codec.bpe import BpeCodec, train_bpe
 from loopwise.codec.bytelevel import ByteCodec
 from loopwise.codec.chars import CharCodec, train_chars
 from loopwise.codec.corpus import Source
 from loopwise.codec.words import WordCodec, train_words
-from loopwise.errors import ConfigError, DataError
+from loopwise.errors import ConfigError
 
 __all__ = ["UNITS", "StreamDecoder", "TextCodec", "TokenIds", "codec_from_json", "train_codec"]
 
@@ -71,12 +71,5 @@ def codec_from_json(described: object) -> TextCodec:
         DataError: if the format or the unit is unknown, or the vocabulary is damaged.
         MissingExtraError: if it is bpe and `tokenizers` is not installed.
     """
-    if not isinstance(described, dict):
-        raise DataError(f"a codec is described by an object, not by {type(described).__name__}")
-    described = cast(dict[str, Any], described)
-    unit, version = described.get("unit"), described.get("format")
-    if version != FORMAT:
-        raise DataError(f"codec format {version!r} is unknown; this version reads {FORMAT}")
-    if not isinstance(unit, str) or unit not in _READERS:
-        raise DataError(f"codec unit {unit!r} is unknown; known are {', '.join(_READERS)}")
-    return _READERS[unit](described)
+    unit, rest = read_unit(described, _READERS)
+    return _READERS[unit](rest)

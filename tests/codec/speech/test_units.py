@@ -226,7 +226,7 @@ BPE = CODECS["bpe"].to_json()
     [
         (None, "described by an object, not by NoneType"),
         ({"unit": "chars"}, "codec format None is unknown"),
-        ({**HEAD, "unit": "tones"}, "units 'tones' are unknown"),
+        ({**HEAD, "unit": "tones"}, "codec unit 'tones' is unknown"),
         ({**HEAD, "unit": ["chars"]}, "are unknown"),
         ({**HEAD, "unit": "chars", "case": 3}, "case 3 is unknown"),
         ({**HEAD, "unit": "chars"}, "'characters' is missing"),

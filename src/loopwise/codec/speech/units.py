@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
-from loopwise.codec.base import FORMAT
+from loopwise.codec.base import read_unit
 from loopwise.codec.numbers import is_integer
 from loopwise.codec.speech.base import BLANK, NO_WORD, UnitCodec
 from loopwise.codec.speech.lexicon import Lexicon
@@ -79,15 +79,8 @@ def units_from_json(described: object) -> UnitCodec:
         DataError: if the format or the unit is unknown, or the vocabulary is damaged.
         MissingExtraError: if it is bpe and `tokenizers` is not installed.
     """
-    if not isinstance(described, dict):
-        raise DataError(f"a codec is described by an object, not by {type(described).__name__}")
-    described = cast(dict[str, Any], described)
-    unit, version = described.get("unit"), described.get("format")
-    if version != FORMAT:
-        raise DataError(f"codec format {version!r} is unknown; this version reads {FORMAT}")
-    if not isinstance(unit, str) or unit not in _READERS:
-        raise DataError(f"units {unit!r} are unknown; known are {', '.join(_READERS)}")
-    case = cast(Case, described.get("case"))
+    unit, rest = read_unit(described, _READERS)
+    case = cast(Case, rest.get("case"))
     if case not in ("none", "lower", "upper"):
         raise DataError(f"units {unit!r}: case {case!r} is unknown")
-    return _READERS[unit](described, case)
+    return _READERS[unit](rest, case)
