@@ -227,7 +227,7 @@ BPE = CODECS["bpe"].to_json()
         (None, "described by an object, not by NoneType"),
         ({"unit": "chars"}, "codec format None is unknown"),
         ({**HEAD, "unit": "tones"}, "codec unit 'tones' is unknown"),
-        ({**HEAD, "unit": ["chars"]}, "are unknown"),
+        ({**HEAD, "unit": ["chars"]}, "is unknown"),
         ({**HEAD, "unit": "chars", "case": 3}, "case 3 is unknown"),
         ({**HEAD, "unit": "chars"}, "'characters' is missing"),
         ({**HEAD, "unit": "chars", "characters": ""}, "there must be at least one"),
