@@ -1,6 +1,7 @@
 """The benchmarks run, and write what they measured. Their figures are no business of a test."""
 
 import json
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -32,4 +33,4 @@ def test_a_quick_run_prints_a_table_and_writes_json(name, tmp_path):
     rows = json.loads(file.read_text())["results"]
     figures = [value for row in rows for value in row.values() if not isinstance(value, str)]
     assert figures
-    assert all(figure > 0 for figure in figures)
+    assert all(map(math.isfinite, figures))  # a difference of two times may be below 0
