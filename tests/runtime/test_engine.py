@@ -13,11 +13,12 @@ from loopwise import engine
 from loopwise.codec.corpus import Source
 from loopwise.errors import ConfigError, DataError
 from loopwise.export.precision import lower
-from loopwise.runtime import loaded, steps
+from loopwise.runtime import loaded, native, steps
 from loopwise.runtime.bundle import Bundle
 from loopwise.runtime.cache import NeuralCache
 from loopwise.runtime.description import parse_description
 from loopwise.runtime.language_model import LoadedLanguageModel
+from loopwise.runtime.shapes import parameter_shapes
 from runtime.tiny import CELLS, CODECS, description, draw, layer
 
 pytestmark = pytest.mark.skipif(not engine.available(), reason="no native engine is installed")
@@ -39,6 +40,33 @@ def single(cell="lstm", **options):
     return LoadedLanguageModel(
         Bundle("language-model", model, CODECS["bytes"].to_json(), tensors, {})
     )
+
+
+@pytest.mark.parametrize("rows", [1, native.MANY])
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+def test_a_layer_packs_its_weights_once_for_few_rows(cell, rows, monkeypatch):
+    described = parse_description(description(layer(cell, input_size=20, hidden_size=37))).layers[0]
+    tensors = draw({f"{k}_l0": v for k, v in parameter_shapes(described).items()}, scale=0.15)
+    calls = {"pack": 0, "packed": 0}
+    forward, pack = engine.forward, engine.pack
+
+    def counted_forward(*args, **arrays):
+        calls["packed"] += "packed_w_ih" in arrays
+        forward(*args, **arrays)
+
+    def counted_pack(*args):
+        calls["pack"] += 1
+        return pack(*args)
+
+    monkeypatch.setattr(engine, "forward", counted_forward)
+    monkeypatch.setattr(engine, "pack", counted_pack)
+    made = native.native_layer(described, tensors)
+    x = np.random.default_rng(0).standard_normal((6, rows, 20), np.float32)
+    state = tuple(np.zeros((rows, 37), np.float32) for _ in described.state_sizes)
+    for _ in range(3):
+        made.read(x, state)
+    few = rows < native.MANY
+    assert calls == {"pack": 2 * few, "packed": 3 * few}
 
 
 def in_numpy(model, ids, monkeypatch):

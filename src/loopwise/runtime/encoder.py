@@ -61,11 +61,7 @@ class _Direction:
         }
         self._layer = replace(layer, bidirectional=False, residual=False)
         self._reverse = number == 1
-        self._native = (
-            native.NativeLayer(self._layer, own, reverse=self._reverse)
-            if native.engine_takes([layer], own)
-            else None
-        )
+        self._native = native.native_layer(self._layer, own, reverse=self._reverse)
         self._cell = make_cell(self._layer, own)
         self._initial = [tensors[name][number] for name in INITIAL if name in tensors]
 

@@ -32,11 +32,7 @@ class Layer:
     """
 
     def __init__(self, description: LayerDescription, tensors: Mapping[str, Array]):
-        self._native = (
-            native.NativeLayer(description, tensors)
-            if native.engine_takes([description], tensors)
-            else None
-        )
+        self._native = native.native_layer(description, tensors)
         self._cell = make_cell(description, tensors)
         self._sizes = description.state_sizes
         self._dtype = tensors["weight_ih_l0"].dtype

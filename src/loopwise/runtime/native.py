@@ -86,6 +86,15 @@ class PackedModel:
         return np.stack([state.step(rows, step) for step in x]), state
 
 
+def native_layer(
+    layer: LayerDescription, tensors: Mapping[str, Array], *, reverse: bool = False
+) -> "NativeLayer | None":
+    """As `NativeLayer`; None where the engine does not take it."""
+    if not engine_takes([layer], tensors):
+        return None
+    return NativeLayer(layer, tensors, reverse=reverse)
+
+
 class NativeLayer:
     """One direction of a layer that `engine_takes`, whole chunks at a time.
 
