@@ -237,12 +237,12 @@ def in_onnx(own: AcousticModel) -> OnnxNetwork | None:
     """The same in onnxruntime, where that is installed and the network is simple enough."""
     if "onnxruntime" not in INSTALLED or not is_plain(own.description):
         return None
-    return OnnxNetwork(own.description, own.tensors, threads=1)
+    return OnnxNetwork(own.description, own.members[0].tensors, threads=1)
 
 
 def patches_of(own: AcousticModel, frames: Array) -> Array:
     """What the first layer reads, [K, 1, w F]."""
-    return read_frames(own.description, own.tensors, frames[:, np.newaxis])
+    return read_frames(own.description, own.members[0].tensors, frames[:, np.newaxis])
 
 
 def stream_of(own: AcousticModel) -> Callable[[Array], Array]:

@@ -38,9 +38,10 @@ class OnnxNetwork:
 
 
 def is_plain(description: RecognizerDescription) -> bool:
-    """Whether it is nothing but LSTM layers and the head of CTC."""
+    """Whether it is one network of nothing but LSTM layers and the head of CTC."""
     d = description
-    return d.ctc and not d.channels and not d.lookahead and all(map(_is_plain, d.layers))
+    plain = d.members == 1 and d.ctc and not d.channels and not d.lookahead
+    return plain and all(map(_is_plain, d.layers))
 
 
 def _is_plain(layer: LayerDescription) -> bool:

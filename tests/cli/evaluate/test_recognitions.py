@@ -115,6 +115,6 @@ def test_commands_that_do_not_fit_say_so(recognizer, utterances, command):
 def test_a_recognizer_is_diagnosed_on_its_own_recordings(recognizer, utterances, tmp_path):
     called = call("diagnose", recognizer, "--quick", "--out", tmp_path)
     assert called.status == 0, called.err
-    assert "layers.0.l0_reverse" in called.out
+    assert "s.0.l0_reverse" in called.out
     told = mistake("diagnose", recognizer, utterances / "test.jsonl")
     assert told == "a recognizer is looked at on the run's own recordings: give no files"

@@ -5,6 +5,7 @@ from loopwise.codec.audio.analysis import Analysis
 from loopwise.codec.audio.augment import (
     add_noise,
     change_speed,
+    mask_cepstra,
     mask_frequency,
     mask_time,
     stretch_time,
@@ -131,6 +132,19 @@ def test_masked_bands_are_their_means_over_time():
                 masked[:, band], frames[:, band].mean(), rtol=1e-5, atol=1e-7
             )
     assert touched == set(range(6))
+
+
+def test_cepstra_are_masked_as_their_spectrum():
+    logmel, whole = noise(50, 20), cosines(20, 20)
+    found = mask_cepstra((logmel @ whole).astype(np.float32), 2, 6, 20, random(3)) @ whole.T
+    wanted = mask_frequency(logmel, 2, 6, random(3))
+    assert (wanted != logmel).any()
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+    short = noise(50, 13)
+    smooth = (short @ cosines(20, 13).T).astype(np.float32)
+    wanted = mask_frequency(smooth, 2, 6, random(3)) @ cosines(20, 13)
+    np.testing.assert_allclose(mask_cepstra(short, 2, 6, 20, random(3)), wanted, atol=1e-5)
+    np.testing.assert_allclose(mask_cepstra(short, 0, 6, 20, random(3)), short, atol=1e-5)
 
 
 def test_masks_may_be_longer_than_what_they_mask():

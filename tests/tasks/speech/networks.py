@@ -17,6 +17,8 @@ VARIANTS = {
     "transducer": {"transducer": 1.0, "bidirectional": False},
     "joint": {"transducer": 0.5, "lookahead": 1, "bidirectional": False},
     "gru": {"cell": "gru", "learn_initial_state": True, "transducer": 0.5},
+    "two": {"members": 2, "width": 5, "channels": 9},
+    "three-one-way": {"members": 3, "bidirectional": False, "lookahead": 2, "transducer": 0.5},
     "lstm-options": {"layer_norm": True, "peephole": True, "zoneout": 0.2, "residual": True},
 }
 

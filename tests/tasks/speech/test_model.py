@@ -7,18 +7,18 @@ from torch.nn import functional
 
 from loopwise.runtime.acoustic_model import AcousticModel
 from loopwise.runtime.acoustics import look_ahead, read_frames, steps_of
-from loopwise.tasks.speech.model import RecognitionNetwork, SpeechBatch, Texts
+from loopwise.tasks.speech.model import Member, RecognitionNetwork, SpeechBatch, Texts
 from tasks.speech.networks import VARIANTS, batch, network, utterances
 
 
 def deployed(net: RecognitionNetwork) -> AcousticModel:
     wanted = net.description.tensor_shapes()
-    tensors = {k: v.numpy() for k, v in net.state_dict().items() if k in wanted}
+    tensors = {k: v.numpy().copy() for k, v in net.state_dict().items() if k in wanted}
     assert {name: tensor.shape for name, tensor in tensors.items()} == wanted
     return AcousticModel(net.description, tensors)
 
 
-def seen(net: RecognitionNetwork, given: SpeechBatch) -> torch.Tensor:
+def seen(net: Member, given: SpeechBatch) -> torch.Tensor:
     d, own = net.description, net.own()
     lengths = steps_of(d, given.lengths)
     read = net.layers(read_frames(d, own, given.frames), lengths=lengths)
@@ -29,7 +29,7 @@ def seen(net: RecognitionNetwork, given: SpeechBatch) -> torch.Tensor:
 def test_numpy_sees_what_torch_sees(name):
     net, given = network(**VARIANTS[name]), batch()
     with torch.no_grad():
-        expected = seen(net, given).numpy()
+        expected = torch.cat([seen(member, given) for member in net.members], -1).numpy()
     found, lengths = deployed(net).see(utterances(given))
     for row, steps in enumerate(lengths):
         np.testing.assert_allclose(found[:steps, row], expected[:steps, row], atol=2e-6)
@@ -39,15 +39,14 @@ def test_numpy_sees_what_torch_sees(name):
 @torch.no_grad()
 def test_utterances_beside_it_change_nothing(name):
     net, given = network(auxiliary=7, **VARIANTS[name]), batch()
-    whole = net(given)
-    parts = [net(alone(given, row)) for row in range(4)]
-    for ours, theirs in zip(
-        whole[:3], zip(*(part[:3] for part in parts), strict=True), strict=True
-    ):
-        if ours is None:
-            assert theirs == (None,) * 4
-        else:
-            torch.testing.assert_close(ours, sum(theirs), rtol=1e-5, atol=1e-4)
+    parts = zip(*(net(alone(given, row)) for row in range(4)), strict=True)
+    for whole, own in zip(net(given), parts, strict=True):
+        each = zip(*(part[:3] for part in own), strict=True)
+        for ours, theirs in zip(whole[:3], each, strict=True):
+            if ours is None:
+                assert theirs == (None,) * 4
+            else:
+                torch.testing.assert_close(ours, sum(theirs), rtol=1e-5, atol=1e-4)
 
 
 def alone(given: SpeechBatch, row: int) -> SpeechBatch:
@@ -62,7 +61,7 @@ def alone(given: SpeechBatch, row: int) -> SpeechBatch:
 @torch.no_grad()
 def test_the_losses_are_those_of_the_heads():
     net, given = network(transducer=0.5), batch()
-    reading, model = net(given), deployed(net)
+    (reading,), model = net(given), deployed(net)
     found, lengths = model.see(utterances(given))
     log_probs = torch.from_numpy(model.log_probs(found))
     own = (given.texts.units.T, torch.from_numpy(lengths), given.texts.lengths)
@@ -79,6 +78,36 @@ def test_the_losses_are_those_of_the_heads():
         lattice = np.stack([predictor.join(frame, states) for frame in frames])
         nats -= forward(lattice, said)
     assert float(reading.transducer) == pytest.approx(nats, rel=1e-5)
+
+
+@torch.no_grad()
+def test_several_say_what_each_says_in_the_mean():
+    net = network(members=3, transducer=0.5, bidirectional=False)
+    alone = network(transducer=0.5, bidirectional=False)
+    several, each = deployed(net), []
+    for member in net.members:
+        alone.members[0].load_state_dict(member.state_dict())
+        each.append(deployed(alone))
+    frames = utterances(batch())
+
+    def mean(parts):
+        product = np.exp(np.mean(parts, 0))
+        return np.log(product / product.sum(-1, keepdims=True))
+
+    parts = [model.see(frames)[0] for model in each]
+    own = [model.log_probs(part) for model, part in zip(each, parts, strict=True)]
+    found = several.see(frames)[0]
+    assert not np.allclose(own[0], own[1], atol=0.01)
+    np.testing.assert_allclose(several.log_probs(found), mean(own), atol=1e-5)
+    joint, joints = several.joint_frames(found)[2, 0], []
+    predictor = several.predictor()
+    for model, part in zip(each, parts, strict=True):
+        states = [model.predictor().start()]
+        states += model.predictor().advance(states, [3])
+        joints.append(model.predictor().join(model.joint_frames(part)[2, 0], states))
+    states = [predictor.start()]
+    states += predictor.advance(states, [3])
+    np.testing.assert_allclose(predictor.join(joint, states), mean(joints), atol=1e-5)
 
 
 def forward(log_probs: np.ndarray, said: list[int]) -> float:
@@ -121,7 +150,7 @@ def test_what_is_said_before_is_never_altered():
 
 def test_every_parameter_learns():
     net = network(auxiliary=7, transducer=0.5, channels=8, bidirectional=False, lookahead=1).train()
-    reading = net(batch())
+    (reading,) = net(batch())
     (reading.ctc + reading.transducer + reading.auxiliary).backward()
     still = [n for n, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum()]
     assert still == []

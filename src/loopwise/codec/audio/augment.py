@@ -112,6 +112,16 @@ def mask_frequency(logmel: Frames, count: int, widest: int, generator: Generator
     return masked
 
 
+def mask_cepstra(
+    cepstra: Frames, count: int, widest: int, bins: int, generator: Generator
+) -> Frames:
+    """As `mask_frequency`, of MFCC [T, C] of so many filters, through the inverse transform."""
+    transform = cosines(bins, cepstra.shape[1])
+    logmel = (cepstra @ transform.T).astype(np.float32)
+    change = mask_frequency(logmel, count, widest, generator) - logmel
+    return (cepstra + change @ transform).astype(np.float32)
+
+
 def _mean(frames: Frames) -> Frames:
     """Over time, [B]; 0 where there is none."""
     return frames.mean(0) if len(frames) else np.zeros(frames.shape[1], np.float32)

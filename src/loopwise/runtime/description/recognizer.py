@@ -35,7 +35,7 @@ class TransducerDescription:
 
 @dataclass(frozen=True, config=STRICT)
 class RecognizerDescription:
-    """A network that reads frames and puts out units, with blanks between them.
+    """Networks that read frames and put out units, with blanks between them.
 
     See `loopwise.runtime.acoustics` for what it computes.
 
@@ -51,6 +51,7 @@ class RecognizerDescription:
         units: V, what can be put out, blank, which is 0, included.
         ctc: whether there is a head for connectionist temporal classification (Graves 2006).
         transducer: the transducer; null for none.
+        members: networks, whose log-probabilities are averaged.
     """
 
     kind: Literal["recognizer"]
@@ -63,6 +64,7 @@ class RecognizerDescription:
     units: Annotated[int, Field(ge=2, lt=2**31)]
     ctc: bool
     transducer: TransducerDescription | None
+    members: Size
 
     @property
     def bidirectional(self) -> bool:
@@ -76,11 +78,16 @@ class RecognizerDescription:
 
     @property
     def hidden_size(self) -> int:
-        """H, features of the last layer's output."""
+        """H, features of a network's last layer's output."""
         return self.layers[-1].output_size
 
     def tensor_shapes(self) -> Shapes:
         """Every tensor of the model with its shape."""
+        own = self.member_shapes()
+        return {f"members.{n}.{k}": v for n in range(self.members) for k, v in own.items()}
+
+    def member_shapes(self) -> Shapes:
+        """The tensors of one of its networks."""
         table: Shapes = {}
         if self.channels:
             table["front.weight"] = (self.channels, self.patch_size)

@@ -177,8 +177,8 @@ class AugmentConfig(Section):
     )
     time_masks: int = Field(default=2, ge=0, description="spans of frames that are blanked")
     time_mask: int = Field(default=16, ge=1, description="frames of such a span, at most")
-    band_masks: int = Field(default=0, ge=0, description="spans of features that are blanked")
-    band_mask: int = Field(default=8, ge=1, description="features of such a span, at most")
+    band_masks: int = Field(default=0, ge=0, description="spans of the mel scale that are blanked")
+    band_mask: int = Field(default=8, ge=1, description="bands of such a span, at most")
     shift: bool = Field(
         default=True, description="leave out the first frames, fewer than stride, at random"
     )
@@ -217,6 +217,12 @@ class ModelConfig(LayersConfig):
     predictor_embedding: int = Field(default=64, ge=1, description="its features of a unit")
     predictor_dropout: float = Field(default=0.2, ge=0, lt=1, description="on its output")
     joint_size: int = Field(default=128, ge=1, description="features in which both are added")
+
+    members: int = Field(
+        default=1,
+        ge=1,
+        description="networks, each from its own seed, whose log-probabilities are averaged",
+    )
 
     @model_validator(mode="after")
     def _reads_as_it_must(self) -> Self:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from loopwise.codec.audio.augment import (
     add_noise,
     change_speed,
+    mask_cepstra,
     mask_frequency,
     mask_time,
     stretch_time,
@@ -114,12 +115,12 @@ class UtteranceStream(BucketStream[SpeechBatch]):
             base = stretched if len(stretched) >= least else base
         if options.warp:
             base = self._warped(base, 1 + float(rng.uniform(-1, 1)) * options.warp)
+        if options.band_masks:
+            base = self._masked(base, rng)
         frames = self._features.finish_frames(base)
         if options.time_masks:
             longest = min(options.time_mask, len(frames) // 4)
             frames = mask_time(frames, options.time_masks, longest, rng)
-        if options.band_masks:
-            frames = mask_frequency(frames, options.band_masks, options.band_mask, rng)
         if options.shift and len(frames) - self._stride >= least:
             frames = frames[int(rng.integers(self._stride)) :]
         return frames
@@ -143,6 +144,13 @@ class UtteranceStream(BucketStream[SpeechBatch]):
         if options.kind == "logmel":
             return warp_frequency(base, factor)
         return warp_cepstra(base, factor, options.bins)
+
+    def _masked(self, base: Frames, rng: Generator) -> Frames:
+        options, augment = self._features.options, self._augment
+        count, widest = augment.band_masks, augment.band_mask
+        if options.kind == "logmel":
+            return mask_frequency(base, count, widest, rng)
+        return mask_cepstra(base, count, widest, options.bins, rng)
 
 
 def base_frames(recordings: Recordings, features: FeatureCodec) -> list[Frames]:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from loopwise.nn.ctc import ctc_loss
+from loopwise.nn.ensemble import Ensemble
 from loopwise.nn.transducer import transducer_loss
 from loopwise.runtime.acoustics import (
     joint_frames,
@@ -55,7 +56,7 @@ class SpeechBatch(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What the model makes of a batch: surprisals of whole texts, summed, in nats."""
+    """What a member makes of a batch: surprisals of whole texts, summed, in nats."""
 
     ctc: Tensor | None
     transducer: Tensor | None
@@ -66,7 +67,7 @@ class Reading(NamedTuple):
     """[K, B, H], the same after dropout"""
 
 
-class RecognitionNetwork(nn.Module):
+class Member(nn.Module):
     """Patches of frames, recurrent layers, and the heads.
 
     Args:
@@ -87,7 +88,7 @@ class RecognitionNetwork(nn.Module):
         self.layers = RecurrentLayers(description.layers, config)
         if description.transducer is not None:
             self.predictor = RecurrentLayers(description.transducer.layers, config.predictor)
-        for name, shape in description.tensor_shapes().items():
+        for name, shape in description.member_shapes().items():
             if not name.startswith(("layers.", "predictor.")):
                 add_tensor(self, name, torch.empty(shape))
         self._hears = (config.auxiliary_layer or max(len(description.layers) - 1, 1)) - 1
@@ -150,6 +151,31 @@ class RecognitionNetwork(nn.Module):
                 weight.uniform_(-bound, bound)
 
 
+class RecognitionNetwork(nn.Module):
+    """Members side by side, each with weights of its own, that hear the same.
+
+    Args:
+        description: as a bundle has it.
+        config: as of `Member`.
+        auxiliary: as of `Member`.
+    """
+
+    def __init__(
+        self,
+        description: RecognizerDescription,
+        config: ModelConfig | None = None,
+        auxiliary: int = 0,
+    ):
+        super().__init__()
+        self.description = description
+        made = (Member(description, config, auxiliary) for _ in range(description.members))
+        self.members = Ensemble(made)
+
+    def forward(self, batch: SpeechBatch) -> list[Reading]:
+        """What each member makes of the batch."""
+        return [member(batch) for member in self.members]
+
+
 def describe(config: ModelConfig, input_size: int, units: int) -> RecognizerDescription:
     """The description that a bundle will carry.
 
@@ -176,4 +202,5 @@ def describe(config: ModelConfig, input_size: int, units: int) -> RecognizerDesc
         units=units,
         ctc=config.transducer < 1,
         transducer=transducer,
+        members=config.members,
     )

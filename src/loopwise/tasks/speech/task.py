@@ -111,17 +111,29 @@ class SpeechTask:
         return None
 
     def loss(self, model: nn.Module, batch: SpeechBatch, state: State | None) -> StepLoss:
-        """Mean surprisal of a text in nats; what a lower layer hears, and penalties, apart.
+        """Mean over members of a text's mean surprisal in nats.
 
         Of a text, not of a unit: so long texts count more than short ones, whatever their batch.
+        Apart are what a lower layer hears, and penalties.
         """
-        reading: Reading = model(batch)
-        count = len(batch.lengths)
-        extra = penalty(self.config.model, reading.dropped, reading.output)
-        if reading.auxiliary is not None:
-            heard = self.config.model.auxiliary_share * reading.auxiliary / count
-            extra = heard if extra is None else extra + heard
-        return StepLoss(self._mixed(reading) / count, count, penalty=extra)
+        readings: list[Reading] = model(batch)
+        count, members = len(batch.lengths), len(readings)
+        mean = self._mean(readings) / count
+        extras: list[Tensor] = []
+        for reading in readings:
+            held = penalty(self.config.model, reading.dropped, reading.output)
+            if held is not None:
+                extras.append(held)
+            if reading.auxiliary is not None:
+                extras.append(self.config.model.auxiliary_share * reading.auxiliary / count)
+        if members > 1:
+            # the sum of the members' losses is what is minimised: each trains as it would alone
+            extras.append(mean * (members - 1))
+        extra = torch.stack(extras).sum() if extras else None
+        return StepLoss(mean, count, penalty=extra)
+
+    def _mean(self, readings: Sequence[Reading]) -> Tensor:
+        return torch.stack([self._mixed(reading) for reading in readings]).mean()
 
     def _mixed(self, reading: Reading) -> Tensor:
         share = self.config.model.transducer
@@ -144,8 +156,7 @@ class SpeechTask:
         for begin in range(0, len(order), ROWS):
             rows = order[begin : begin + ROWS]
             batch = make_batch([held[i] for i in rows], [self.valid.joined([i]) for i in rows])
-            reading: Reading = model(batch.to(device))
-            nats += float(self._mixed(reading))
+            nats += float(self._mean(model(batch.to(device))))
             count += int(batch.texts.lengths.sum())
         self._metrics = {"loss": nats / len(held)}
         deployed, share = LoadedRecognizer(self._bundle()), self.config.model.transducer
