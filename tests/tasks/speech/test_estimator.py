@@ -16,7 +16,7 @@ def manifest(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def model(manifest):
-    listening = {"bidirectional": False, "lookahead": 2, "epochs": 18}
+    listening = {"bidirectional": False, "lookahead": 2, "epochs": 18, "members": 2}
     return loopwise.Recognizer(**{**SMALL, **listening}).fit(manifest)
 
 

@@ -12,6 +12,35 @@ from loopwise.train.processes import World
 from tasks.speech.sounds import SMALL, write_manifest
 
 
+def test_members_learn_as_each_would_alone(tmp_path):
+    for name in ("train", "valid"):
+        write_manifest(tmp_path, name, 6, 1)
+    parts = [read_utterances(tmp_path / f"{name}.jsonl") for name in ("train", "valid")]
+    options = {**SMALL, "auxiliary": "chars", "auxiliary_layer": 1, "transducer": 0.25, "ar": 0.5}
+
+    def task_of(members):
+        config = SpeechConfig.from_settings("test", (), **options, members=members)
+        return make_task(config, World(), *parts)
+
+    both, alone = task_of(2), task_of(1)
+    batch = both.batches.next()
+    together = both.loss(both.model, batch, None)
+    (together.loss + together.penalty).backward()
+    losses = []
+    for member in both.model.members:
+        alone.model.members[0].load_state_dict(member.state_dict())
+        alone.model.zero_grad()
+        own = alone.loss(alone.model, batch, None)
+        (own.loss + own.penalty).backward()
+        losses.append(own.loss.item())
+        pairs = zip(member.parameters(), alone.model.parameters(), strict=True)
+        for ours, theirs in pairs:
+            torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-6)
+    assert losses[0] != losses[1]
+    assert together.loss.item() == pytest.approx(sum(losses) / 2)
+    assert together.count == own.count
+
+
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
 def test_units_wrong_are_those_of_each_head_by_its_share(tmp_path, share):
     for name in ("train", "valid"):
