@@ -153,6 +153,7 @@ OF_STRANGERS = [
     "augment.speed=0.15",
     "augment.warp=0.12",
     "augment.noise=15",
+    "train.epochs=75",  # long after nobody of those learned from is misheard
 ]
 """Where the speaker is none of those learned from: what tells voices and rooms apart goes, or is
 changed in training."""
