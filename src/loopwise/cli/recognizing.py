@@ -61,7 +61,7 @@ class RecognizingGroup:
         None
     )
     hot_bonus: Annotated[
-        float | None, _option("For each of them that is said, in nats.  [default: 5.0]")
+        float | None, _option("For each of them that is said, in nats.  [default: 2.0]")
     ] = None
 
 

@@ -70,7 +70,7 @@ class Decoding:
     language_weight: float = 0.5
     word_bonus: float = 0.0
     hot_words: Sequence[str] = ()
-    hot_bonus: float = 5.0
+    hot_bonus: float = 2.0
 
     def __post_init__(self):
         if self.among not in ("auto", "words", "units"):
