@@ -5,9 +5,17 @@ import pytest
 import torch
 from torch.nn import functional
 
+from loopwise.errors import ConfigError
 from loopwise.runtime.acoustic_model import AcousticModel
 from loopwise.runtime.acoustics import look_ahead, read_frames, steps_of
-from loopwise.tasks.speech.model import Member, RecognitionNetwork, SpeechBatch, Texts
+from loopwise.tasks.speech.config import SpeechConfig
+from loopwise.tasks.speech.model import (
+    Member,
+    RecognitionNetwork,
+    SpeechBatch,
+    Texts,
+    disagreement,
+)
 from tasks.speech.networks import VARIANTS, batch, network, utterances
 
 
@@ -108,6 +116,33 @@ def test_several_say_what_each_says_in_the_mean():
     states = [predictor.start()]
     states += predictor.advance(states, [3])
     np.testing.assert_allclose(predictor.join(joint, states), mean(joints), atol=1e-5)
+
+
+def test_disagreement_is_the_divergence_from_what_all_say_together():
+    net, given = network(members=3), batch()
+    readings = net(given)
+    several, frames = deployed(net), utterances(given)
+    together, lengths = several.see(frames)
+    target = several.log_probs(together)
+    expected = 0.0
+    for member in several.members:
+        own = member.log_probs(member.see(frames)[0])
+        apart = (np.exp(target) * (target - own)).sum(-1)
+        expected += sum(apart[:steps, row].sum() for row, steps in enumerate(lengths))
+    found = disagreement(readings)
+    assert found.item() == pytest.approx(expected, rel=1e-4)
+    assert expected > 0.1
+    found.backward()
+    assert all(member.own()["head.weight"].grad.abs().max() > 1e-4 for member in net.members)
+    assert disagreement([readings[0]] * 3).item() == pytest.approx(0, abs=1e-4)
+
+
+@pytest.mark.parametrize("members, transducer", [(1, 0.0), (2, 1.0)])
+def test_agreement_is_between_several_outputs_of_ctc(members, transducer):
+    with pytest.raises(ConfigError, match="agreement: is between the CTC outputs"):
+        SpeechConfig.from_settings(
+            "test", (), agreement=0.5, members=members, transducer=transducer
+        )
 
 
 def forward(log_probs: np.ndarray, said: list[int]) -> float:

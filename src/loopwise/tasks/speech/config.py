@@ -223,6 +223,11 @@ class ModelConfig(LayersConfig):
         ge=1,
         description="networks, each from its own seed, whose log-probabilities are averaged",
     )
+    agreement: float = Field(
+        default=0.0,
+        ge=0,
+        description="weight of how far CTC's output of each member is from that of all of them",
+    )
 
     @model_validator(mode="after")
     def _reads_as_it_must(self) -> Self:
@@ -230,6 +235,8 @@ class ModelConfig(LayersConfig):
             raise ValueError("lookahead: layers that read both ways see it all; set 0")
         if self.width and self.width < self.stride:
             raise ValueError(f"width {self.width}: must be at least stride {self.stride}, or 0")
+        if self.agreement and (self.members == 1 or self.transducer == 1):
+            raise ValueError("agreement: is between the CTC outputs of several members; set 0")
         if self.auxiliary_layer > self.num_layers:
             raise ValueError(f"auxiliary_layer {self.auxiliary_layer}: there are {self.num_layers}")
         return self

@@ -1,10 +1,12 @@
 """The recognizer's network as a torch module."""
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from loopwise.nn.ctc import ctc_loss
 from loopwise.nn.ensemble import Ensemble
@@ -61,6 +63,10 @@ class Reading(NamedTuple):
     ctc: Tensor | None
     transducer: Tensor | None
     auxiliary: Tensor | None
+    logits: Tensor | None
+    """[K, B, V], of CTC's output"""
+    steps: Tensor
+    """[B], of each utterance"""
     output: Tensor
     """[K, B, H], the last layer's output before dropout"""
     dropped: Tensor
@@ -103,9 +109,10 @@ class Member(nn.Module):
         lengths = steps_of(d, batch.lengths)
         read = self.layers(read_frames(d, own, batch.frames), lengths=lengths)
         seen = look_ahead(d, own, read.dropped)
-        ctc = transducer = auxiliary = None
+        ctc = transducer = auxiliary = put_out = None
         if d.ctc:
-            ctc = ctc_loss(logits(own, seen), batch.texts.units, lengths, batch.texts.lengths).sum()
+            put_out = logits(own, seen)
+            ctc = ctc_loss(put_out, batch.texts.units, lengths, batch.texts.lengths).sum()
         if d.transducer is not None:
             transducer = transducer_loss(
                 joint_frames(own, seen),
@@ -120,12 +127,13 @@ class Member(nn.Module):
             heard = self.auxiliary(read.each[self._hears])
             lower = batch.auxiliary
             auxiliary = ctc_loss(heard, lower.units, lengths, lower.lengths).sum()
-        return Reading(ctc, transducer, auxiliary, read.output, read.dropped)
+        heads = (ctc, transducer, auxiliary)
+        return Reading(*heads, put_out, lengths, read.output, read.dropped)
 
     def _predict(self, texts: Texts) -> Tensor:
         """The prediction network's outputs after 0 ... U units of the texts, [U + 1, B, P]."""
-        begun = nn.functional.pad(texts.units, (0, 0, 1, 0))
-        embedded = nn.functional.embedding(begun, self.get_parameter("embedding.weight"))
+        begun = functional.pad(texts.units, (0, 0, 1, 0))
+        embedded = functional.embedding(begun, self.get_parameter("embedding.weight"))
         return self.predictor(embedded).dropped
 
     def own(self) -> dict[str, Tensor]:
@@ -174,6 +182,22 @@ class RecognitionNetwork(nn.Module):
     def forward(self, batch: SpeechBatch) -> list[Reading]:
         """What each member makes of the batch."""
         return [member(batch) for member in self.members]
+
+
+def disagreement(readings: Sequence[Reading]) -> Tensor:
+    """How far each member is from what all say together, summed over all and their steps, in nats.
+
+    Kullback and Leibler's divergence from the normalised geometric mean, which is what a deployed
+    model answers, through which no gradient flows: networks that learn from each other (Zhang et
+    al. 2018, arXiv:1706.00384), whose outputs then say a unit in the same step.
+    """
+    outputs = [reading.logits for reading in readings if reading.logits is not None]
+    several = torch.stack(outputs).log_softmax(-1)
+    together = several.detach().mean(0).log_softmax(-1)
+    apart = (together.exp() * (together - several)).sum((0, -1))
+    steps = readings[0].steps.to(apart.device)
+    inside = torch.arange(several.shape[1], device=apart.device)[:, None] < steps
+    return apart.masked_select(inside).sum()
 
 
 def describe(config: ModelConfig, input_size: int, units: int) -> RecognizerDescription:

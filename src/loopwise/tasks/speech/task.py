@@ -20,7 +20,13 @@ from loopwise.tasks.bucketing import Buckets
 from loopwise.tasks.layers.modules import penalty, summarise
 from loopwise.tasks.speech.config import SpeechConfig
 from loopwise.tasks.speech.data import UtteranceStream, base_frames, fingerprint, make_batch
-from loopwise.tasks.speech.model import Reading, RecognitionNetwork, SpeechBatch, describe
+from loopwise.tasks.speech.model import (
+    Reading,
+    RecognitionNetwork,
+    SpeechBatch,
+    describe,
+    disagreement,
+)
 from loopwise.tasks.speech.recordings import Recordings
 from loopwise.train.processes import World
 from loopwise.train.task import StepLoss
@@ -129,6 +135,8 @@ class SpeechTask:
         if members > 1:
             # the sum of the members' losses is what is minimised: each trains as it would alone
             extras.append(mean * (members - 1))
+        if self.config.model.agreement:
+            extras.append(self.config.model.agreement * disagreement(readings) / count)
         extra = torch.stack(extras).sum() if extras else None
         return StepLoss(mean, count, penalty=extra)
 
