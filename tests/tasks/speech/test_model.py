@@ -137,7 +137,7 @@ def test_disagreement_is_the_divergence_from_what_all_say_together():
     assert disagreement([readings[0]] * 3).item() == pytest.approx(0, abs=1e-4)
 
 
-@pytest.mark.parametrize("members, transducer", [(1, 0.0), (2, 1.0)])
+@pytest.mark.parametrize(("members", "transducer"), [(1, 0.0), (2, 1.0)])
 def test_agreement_is_between_several_outputs_of_ctc(members, transducer):
     with pytest.raises(ConfigError, match="agreement: is between the CTC outputs"):
         SpeechConfig.from_settings(
