@@ -7,6 +7,7 @@ from rapidfuzz.distance import Levenshtein
 from loopwise.codec.speech.files import read_utterances
 from loopwise.runtime.recognizer import LoadedRecognizer
 from loopwise.tasks.speech.config import SpeechConfig
+from loopwise.tasks.speech.model import disagreement
 from loopwise.tasks.speech.training import make_task
 from loopwise.train.processes import World
 from tasks.speech.sounds import SMALL, write_manifest
@@ -19,8 +20,8 @@ def test_members_learn_as_each_would_alone(tmp_path):
     options = {**SMALL, "auxiliary": "chars", "transducer": 0.25, "ar": 0.5}
     options["predictor_dropout"] = 0.0
 
-    def task_of(members):
-        config = SpeechConfig.from_settings("test", (), **options, members=members)
+    def task_of(members, **more):
+        config = SpeechConfig.from_settings("test", (), **options, members=members, **more)
         return make_task(config, World(), *parts)
 
     both, alone = task_of(2), task_of(1)
@@ -40,6 +41,12 @@ def test_members_learn_as_each_would_alone(tmp_path):
     assert losses[0] != losses[1]
     assert together.loss.item() == pytest.approx(sum(losses) / 2)
     assert together.count == own.count
+    drawn = task_of(2, agreement=0.5)
+    drawn.model.load_state_dict(both.model.state_dict())
+    apart = disagreement(both.model(batch)) / together.count
+    assert apart > 1e-3
+    more = drawn.loss(drawn.model, batch, None).penalty - together.penalty
+    torch.testing.assert_close(more, 0.5 * apart, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.25, 1.0])

@@ -217,11 +217,10 @@ class ModelConfig(LayersConfig):
     predictor_embedding: int = Field(default=64, ge=1, description="its features of a unit")
     predictor_dropout: float = Field(default=0.2, ge=0, lt=1, description="on its output")
     joint_size: int = Field(default=128, ge=1, description="features in which both are added")
-
     members: int = Field(
         default=1,
         ge=1,
-        description="networks, each from its own seed, whose log-probabilities are averaged",
+        description="networks with weights of their own, whose log-probabilities are averaged",
     )
     agreement: float = Field(
         default=0.0,
