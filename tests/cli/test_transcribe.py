@@ -6,12 +6,16 @@ import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import fields
+from typing import get_type_hints
 
 import numpy as np
 import pytest
 
 from cli.calling import call, command, mistake
+from loopwise.cli.recognizing import RecognizingGroup
 from loopwise.codec.speech.output import transcript
+from loopwise.runtime.decoding import Decoding
 from loopwise.runtime.load import load
 from tasks.speech.sounds import NOISE, RATE, said, write
 
@@ -248,6 +252,22 @@ def test_at_a_terminal_the_line_is_written_anew(listener, tmp_path):
     assert done.stdout.endswith(b"\r\x1b[Kdo re\r\n")
 
 
+def test_input_that_is_closed(listener):
+    line = " ".join([*command("transcribe", listener, "--stream"), "<&-"])
+    done = subprocess.run(line, shell=True, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr == "error: --stream: standard input is closed; send samples there\n"
+
+
+def test_the_help_tells_the_defaults():
+    told = get_type_hints(RecognizingGroup, include_extras=True)
+    for field in fields(Decoding):
+        if field.name != "hot_words":
+            found = re.search(r"\[default: (.*)\]", told[field.name].__metadata__[0].help)
+            assert found, field.name
+            assert found[1] == str(field.default), field.name
+
+
 def test_mistakes(recognizer, listener, ready, trained, utterances, tmp_path):
     def told(*arguments, **options):
         found = mistake("transcribe", *arguments, **options)
@@ -274,7 +294,7 @@ def test_mistakes(recognizer, listener, ready, trained, utterances, tmp_path):
     assert told(recognizer, one, "--out", one) == f"--out: {one} is read, and would be overwritten"
     assert told(recognizer, one, "--out", tmp_path / "no" / "o").endswith("folder that is there")
     assert "beam_size=0" in told(recognizer, one, "--beam-size", 0)
-    assert "knows no words, language or hot words" in told(
+    assert "knows no words, language, bonus or hot words" in told(
         recognizer, one, "--beam-size", 1, "--hot-word", "do"
     )
     assert "hum" in told(recognizer, one, "--hot-word", "hum")
@@ -284,7 +304,10 @@ def test_mistakes(recognizer, listener, ready, trained, utterances, tmp_path):
     assert "leave out --out, or --format" in told(
         listener, "--stream", "--partial", "--format", "srt"
     )
-    assert "it knows no samples" in told(ready / "run", "--stream")
+    assert "come from files, not from samples" in told(ready / "run", "--stream")
+    for rate in ("nan", "inf", "1e12", "0.001", "0", "-5"):
+        found = told(listener, "--stream", "--rate", rate, stdin=bytes(999))
+        assert found.endswith("must be a number from 1,000 to 1,000,000, in Hz"), found
     wav = one.read_bytes()
     assert told(listener, "--stream", stdin=wav).startswith("standard input: a wav file, not plain")
     assert "'pdf' is not one of" in mistake(

@@ -158,6 +158,14 @@ def test_a_bonus_counts_words_with_and_without_a_language():
             assert len(few) <= 1 < 3 < len(many)
 
 
+def test_a_bonus_counts_units_that_are_no_words():
+    model, sound = recognizer(unit="chars"), said("do re mi")
+    few, as_heard, many = (
+        len(model.transcribe(sound, word_bonus=bonus)) for bonus in (-1000.0, 0.0, 20.0)
+    )
+    assert few < as_heard < many
+
+
 def test_the_language_decides_between_what_sounds_alike():
     class Only:
         """Expects one word all the time."""
@@ -186,13 +194,49 @@ def test_the_language_decides_between_what_sounds_alike():
         ({"beam_size": 0}, "beam_size=0"),
         ({"among": "sentences"}, "among='sentences': must be auto, words or units"),
         ({"method": "transducer"}, "method='transducer': this model was trained without it"),
-        ({"language_weight": np.nan}, "language_weight=nan: must be a finite number"),
-        ({"beam_size": 1, "among": "words"}, "it knows no words, language or hot words"),
+        ({"language_weight": np.nan}, "language_weight=nan: must be a number from -1000 to 1000"),
+        ({"beam_size": 1, "among": "words"}, "it knows no words, language, bonus or hot words"),
+        ({"beam_size": 1, "word_bonus": 1.0}, "it knows no words, language, bonus or hot words"),
+        ({"beam_size": 1, "language_weight": 0.4}, "it knows no words, language, bonus"),
+        ({"hot_words": "do"}, "hot_words='do': must be a list of phrases"),
+        ({"hot_words": 5}, "hot_words=5: must be a list of phrases"),
+        ({"hot_words": [" "]}, "hot_words: ' ' is no phrase"),
+        ({"hot_bonus": 1e308}, r"hot_bonus=1e\+308: must be a number from -1000 to 1000"),
+        ({"word_bonus": "1"}, "word_bonus='1': must be a number"),
+        ({"language": 5}, "language=5: must be own, none, a language model, its path or a Scorer"),
     ],
 )
 def test_options_that_are_not_allowed(options, message):
     with pytest.raises(ConfigError, match=message):
         recognizer().transcribe(said("do"), **options)
+
+
+def test_a_hot_word_that_cannot_be_spelled_is_named():
+    with pytest.raises(DataError, match=r"hot word 'do hum': .*'hum'"):
+        recognizer().transcribe(said("do"), hot_words=["do hum"])
+    with pytest.raises(DataError, match="hot word 'hum': 'hum' is not among the words"):
+        recognizer().transcribe(said("do"), hot_words=["hum"], among="words")
+
+
+@pytest.mark.parametrize("rate", [0, -5, 0.001, 1e12, np.nan, "16000"])
+def test_a_rate_that_sound_cannot_have(rate):
+    stream = recognizer().stream()
+    for hear in (recognizer().transcribe, stream.accept_waveform):
+        with pytest.raises(ConfigError, match=r"must be a number from 1,000 to 1,000,000, in Hz"):
+            hear(said("do"), rate)
+    stream.accept_waveform(said("do"))  # nothing was taken
+    assert stream.finish().text == "do"
+
+
+def test_what_is_no_sound_is_told():
+    for given in (None, 5):
+        with pytest.raises(DataError, match=f"audio: {given}; wanted is a file, an array"):
+            recognizer().transcribe(given)
+    stream = recognizer().stream()
+    with pytest.raises(DataError, match="samples: no array"):
+        stream.accept_waveform([[1.0, 2.0], [3.0]])
+    with pytest.raises(ConfigError, match="rules=3: must be EndpointRules"):
+        recognizer().stream(3)
 
 
 def test_what_cannot_be_heard_says_why(tmp_path):
@@ -223,3 +267,47 @@ def test_what_is_kept_does_not_grow_in_silence():
         stream.accept_waveform(silence)
         sizes.append(len(stream._search._live))
     assert max(sizes[30:]) <= max(sizes[:30])
+
+
+def test_what_a_transducer_alone_puts_out_is_how_it_would_begin():
+    model = recognizer(transducer=1.0)
+    frames = [model.frames(said(text)) for text in ("do", "re mi")]
+    outputs = model.outputs(frames)
+    assert [len(each) for each in outputs] == [-(-len(each) // 4) for each in frames]
+    for each, heard in zip(outputs, model.recognised(frames, beam_size=1), strict=True):
+        np.testing.assert_allclose(np.exp(each).sum(1), 1, atol=1e-5)
+        first = each.argmax(1).nonzero()[0][0]  # the blank is 0
+        assert model.codec.units.symbols[each[first].argmax()] == heard.text.split()[0]
+        assert heard.tokens[0].start == pytest.approx(first * model.step)
+    with pytest.raises(ConfigError, match="a transducer alone"):
+        model.log_probs(frames)
+
+
+def test_frames_that_are_none_are_not_taken():
+    stream = ready_recognizer().stream()
+    frames = np.random.default_rng(0).normal(size=(30, 16)).astype(np.float32)
+    stream.accept_frames(frames[:10])
+    for wrong, told in (
+        (np.full((3, 16), np.nan), "frame 0 holds a value that is not finite"),
+        (frames[:, :7], r"float32 \[30, 7\]; wanted are real numbers \[T, 16\]"),
+        ("do", "wanted are real numbers"),
+    ):
+        with pytest.raises(DataError, match=told):
+            stream.accept_frames(wrong)
+    stream.accept_frames(frames[10:].tolist())
+    (whole,) = ready_recognizer().recognised([frames])
+    assert stream.finish().score == pytest.approx(whole.score, abs=1e-3)
+    with pytest.raises(ConfigError, match=r"ready \(features\.kind=ready\)"):
+        stream.accept_waveform(said("do"))
+    with pytest.raises(ConfigError, match=r"ready \(features\.kind=ready\)"):
+        ready_recognizer().transcribe(said("do"))
+
+
+def ready_recognizer():
+    """Untrained, as good as any for what it refuses."""
+    bundle = recognizer().bundle
+    features = bundle.codec["features"]
+    options = {**features["options"], "ready": True}
+    options |= {"normalise": "none"}
+    codec = {**bundle.codec, "features": {**features, "options": options}}
+    return LoadedRecognizer(dataclasses.replace(bundle, codec=codec))

@@ -47,11 +47,14 @@ class RecognizingGroup:
         ),
     ] = None
     language_weight: Annotated[
-        float | None, _option("Of what the language model says.  [default: 0.6]")
+        float | None, _option("Of what the language model says.  [default: 0.5]")
     ] = None
     word_bonus: Annotated[
         float | None,
-        _option("The larger, the more words are heard; in nats.  [default: 1.5]"),
+        _option(
+            "For each word, or unit, that is sought: the larger, the more are heard; in nats.  "
+            "[default: 0.0]"
+        ),
     ] = None
     hot_word: Annotated[
         list[str] | None,

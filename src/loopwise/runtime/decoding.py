@@ -1,12 +1,13 @@
 """How a recognizer seeks what was said: options, and the grammar that they ask for."""
 
-import math
 import os
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, TypedDict
+from typing import Any, Literal, TypeAlias, TypedDict, cast
 
 from loopwise.codec.ngram.scorer import NGramScorer
+from loopwise.codec.numbers import is_number
 from loopwise.codec.search.ctc.options import CtcOptions
 from loopwise.codec.search.grammar import Grammar
 from loopwise.codec.search.hot_words import HotWords
@@ -22,6 +23,10 @@ from loopwise.runtime.load import load
 Among = Literal["auto", "words", "units"]
 Method = Literal["auto", "ctc", "transducer"]
 Language: TypeAlias = "str | os.PathLike[str] | LoadedLanguageModel | Scorer"
+
+LANGUAGE_WEIGHT = 0.5
+MOST = 1000
+"""Of weights and bonuses, either sign: beyond, sums with logarithms lose their meaning."""
 
 Spell: TypeAlias = Callable[[str], Sequence[int]]
 """From a phrase to the numbers of what is sought."""
@@ -54,10 +59,10 @@ class Decoding:
         language: what says how likely a word, or where units are sought a unit, is after others:
             ``"own"``, the n-grams of words in the bundle where words are sought; ``"none"``; a
             language model of loopwise, or its path; or any `loopwise.codec.search.scorer.Scorer`.
-        language_weight: of its logarithms.
-        word_bonus: for each word, or unit, in nats.
+        language_weight: of its logarithms, from -1000 to 1000.
+        word_bonus: for each word, or unit, that is sought, in nats, likewise.
         hot_words: words, or phrases, that are expected.
-        hot_bonus: for each of them that is said, in nats.
+        hot_bonus: for each of them that is said, in nats, likewise.
 
     Raises:
         ConfigError: a value that is not allowed, or options that a beam of one cannot heed.
@@ -67,7 +72,7 @@ class Decoding:
     among: Among = "auto"
     method: Method = "auto"
     language: Language = "own"
-    language_weight: float = 0.5
+    language_weight: float = LANGUAGE_WEIGHT
     word_bonus: float = 0.0
     hot_words: Sequence[str] = ()
     hot_bonus: float = 2.0
@@ -80,14 +85,25 @@ class Decoding:
         CtcOptions(beam_size=self.beam_size)
         for name in ("language_weight", "word_bonus", "hot_bonus"):
             value = getattr(self, name)
-            if isinstance(value, bool) or not math.isfinite(value):
-                raise ConfigError(f"{name}={value!r}: must be a finite number")
-        heeded = (self.among, self.language, tuple(self.hot_words))
-        if self.beam_size == 1 and heeded not in (("auto", "own", ()), ("units", "none", ())):
+            if not (is_number(value) and abs(value) <= MOST):
+                raise ConfigError(f"{name}={value!r}: must be a number from -{MOST} to {MOST}")
+        words = cast(Any, self.hot_words)
+        if isinstance(words, str) or not isinstance(words, Sequence | AbstractSet):
+            raise ConfigError(f"hot_words={words!r}: must be a list of phrases")
+        for phrase in cast("Sequence[Any]", words):
+            if not isinstance(phrase, str) or not phrase.strip():
+                raise ConfigError(f"hot_words: {phrase!r} is no phrase")
+        if self.beam_size == 1 and self._rated():
             raise ConfigError(
-                "beam_size=1 takes the likeliest unit each time: it knows no words, language or "
-                "hot words; give a larger one"
+                "beam_size=1 takes the likeliest unit each time: it knows no words, language, "
+                "bonus or hot words; give a larger one"
             )
+
+    def _rated(self) -> bool:
+        """Whether texts are to be rated by more than their sound, beyond the defaults."""
+        kept = (self.among, self.language) in (("auto", "own"), ("units", "none"))
+        weighed = self.language_weight != LANGUAGE_WEIGHT or self.word_bonus
+        return bool(not kept or weighed or self.hot_words)
 
 
 def make_grammar(codec: SpeechCodec, options: Decoding) -> Grammar:
@@ -120,7 +136,7 @@ def _speller(codec: SpeechCodec, numbers: Mapping[str, int]) -> Spell:
         found = codec.units.normalise(phrase).split()
         missing = [word for word in found if word not in numbers]
         if missing:
-            raise DataError(f"hot word {missing[0]!r}: not among the words that are known")
+            raise DataError(f"{missing[0]!r} is not among the words that are known")
         return [numbers[word] for word in found]
 
     return spell
@@ -135,12 +151,18 @@ def _scorer(
     if language is not None:
         scorers.append((language, options.language_weight))
     if options.hot_words:
-        phrases = {tuple(spell(phrase)): options.hot_bonus for phrase in options.hot_words}
+        phrases = {_spelled(phrase, spell): options.hot_bonus for phrase in options.hot_words}
         scorers.append((HotWords(phrases, len(names)), 1.0))
-    bonus = options.word_bonus if unit == "words" else 0.0
-    if bonus and not scorers:
+    if options.word_bonus and not scorers:
         scorers.append((HotWords({}, len(names)), 0.0))  # indifferent
-    return Blend(scorers, bonus=bonus) if scorers else None
+    return Blend(scorers, bonus=options.word_bonus) if scorers else None
+
+
+def _spelled(phrase: str, spell: Spell) -> tuple[int, ...]:
+    try:
+        return tuple(spell(phrase))
+    except DataError as error:
+        raise DataError(f"hot word {phrase!r}: {error}") from None
 
 
 def _language(
@@ -159,6 +181,10 @@ def _language(
         language = loaded
     if isinstance(language, LoadedLanguageModel):
         return LanguageScorer(language, names, unit, codec.units.symbols[0])
+    if not (hasattr(language, "start") and hasattr(language, "advance")):
+        raise ConfigError(
+            f"language={language!r}: must be own, none, a language model, its path or a Scorer"
+        )
     return language
 
 

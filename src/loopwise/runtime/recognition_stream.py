@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from loopwise.codec.audio.deltas import Frames
+from loopwise.codec.audio.feature_files import as_frames
 from loopwise.codec.audio.resampling import Resampler
-from loopwise.codec.audio.samples import as_samples
+from loopwise.codec.audio.samples import as_samples, require_rate
 from loopwise.codec.audio.stream import FeatureStream
 from loopwise.codec.numbers import is_number
 from loopwise.codec.recognition import Recognition
@@ -112,6 +113,7 @@ class RecognitionStream:
         """
         own = self._features.options.rate
         given = own if rate is None else rate
+        require_rate(given)
         if self._rate is not None and given != self._rate:
             raise DataError(f"rate={given:g}: the utterance began with {self._rate:g} Hz")
         piece = as_samples(samples)
@@ -120,9 +122,15 @@ class RecognitionStream:
         self._rate = given
         self._take(piece if self._resampler is None else self._resampler.push(piece))
 
-    def accept_frames(self, base: Frames) -> None:
-        """Take the next ready frames [n, B] instead, before slopes and normalisation."""
-        self._hear(self._features.push_frames(base))
+    def accept_frames(self, base: ArrayLike) -> None:
+        """Take the next ready frames [n, B] instead, before slopes and normalisation.
+
+        Raises:
+            DataError: they have another number of features, or a value that is not finite;
+                nothing is then taken.
+        """
+        size = self._features.options.base_size
+        self._hear(self._features.push_frames(as_frames(base, size)))
 
     def partial(self) -> Recognition:
         """What seems to be said so far; later sound may change it."""

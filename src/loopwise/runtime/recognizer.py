@@ -12,7 +12,7 @@ from loopwise.codec.audio.deltas import Frames
 from loopwise.codec.audio.feature_files import SUFFIXES, read_features
 from loopwise.codec.audio.files import read_audio
 from loopwise.codec.audio.resampling import resample
-from loopwise.codec.audio.samples import as_samples
+from loopwise.codec.audio.samples import as_samples, require_rate
 from loopwise.codec.recognition import Recognition
 from loopwise.codec.search.ctc.beam import CtcSearch
 from loopwise.codec.search.ctc.greedy import GreedySearch
@@ -114,6 +114,10 @@ class LoadedRecognizer:
     ) -> list[Recognition]:
         """`transcribe` with the times and confidences of words, of one recording or several."""
         several = cast(Sequence[Audio], [audio] if _is_one(audio) else audio)
+        if not isinstance(several, Sequence):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise DataError(
+                f"audio: {several!r}; wanted is a file, an array of samples, or a list of such"
+            )
         return self.recognised([self.frames(each, rate) for each in several], **options)
 
     def stream(
@@ -134,6 +138,8 @@ class LoadedRecognizer:
                 "this model reads utterances both ways, so it cannot listen while they come: train "
                 "one with bidirectional=false"
             )
+        if not isinstance(rules, EndpointRules | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigError(f"rules={rules!r}: must be EndpointRules, or None for the defaults")
         search, read = self._search(Decoding(**options))
         return RecognitionStream(
             self.codec.features.stream(),
@@ -200,6 +206,19 @@ class LoadedRecognizer:
             raise ConfigError("log_probs: this model is a transducer alone")
         return self._read(frames, self._model.log_probs)
 
+    def outputs(self, frames: Sequence[Frames]) -> list[NDArray[np.float32]]:
+        """Log-probabilities [K, V] of each step: CTC's; of a transducer alone, those with which it
+        would begin its text there.
+        """
+        if self.description.ctc:
+            return self.log_probs(frames)
+        predictor = self._model.predictor()
+        start, size = [predictor.start()], predictor.size
+        return [
+            np.array([predictor.join(step, start)[0] for step in steps]).reshape(-1, size)
+            for steps in self._read(frames, self._model.joint_frames)
+        ]
+
     def _read(self, frames: Sequence[Frames], read: Callable[[Any], Any]) -> list[NDArray[Any]]:
         """What `read` makes of what the layers see of recordings, side by side where alike."""
         order = sorted(range(len(frames)), key=lambda i: len(frames[i]))
@@ -215,6 +234,7 @@ class LoadedRecognizer:
         """The frames [T, F] of a recording, as the network reads them.
 
         Raises:
+            ConfigError: a rate that is not allowed, or samples where features are ready.
             DataError: it cannot be read, or is too short for one frame.
         """
         features, name = self.codec.features, "audio"
@@ -225,10 +245,11 @@ class LoadedRecognizer:
                 return features.finish_frames(base)
             samples, rate = read_audio(audio)
         else:
+            features.options.require_samples()
             samples = as_samples(cast(ArrayLike, audio))
-        frames = features.features(
-            resample(samples, rate or features.options.rate, features.options.rate)
-        )
+        given = features.options.rate if rate is None else rate
+        require_rate(given)
+        frames = features.features(resample(samples, given, features.options.rate))
         if not len(frames):
             raise DataError(f"{name}: {len(samples)} samples are too short for one frame")
         return frames

@@ -60,6 +60,24 @@ def test_lines_for_people(recognizer, flawed):
     assert "mi > - " in lines[4]
 
 
+def test_precisions_side_by_side(listener, utterances, tmp_path):
+    manifest = utterances / "test.jsonl"
+    for options in ([], ["--stream"]):
+        found = figures(listener, manifest, "--precisions", *options)
+        assert list(found["precisions"]) == ["float32", "bfloat16", "int8"]
+        assert found["precisions"]["float32"] == {"wer": found["wer"], "cer": found["cer"]}
+    for dtype in ("bfloat16", "int8"):
+        path = tmp_path / f"{dtype}.safetensors"
+        call("export", listener, path, "--dtype", dtype, "--limit", "inf")
+        alone = figures(path, manifest)
+        assert found["precisions"][dtype] == {"wer": alone["wer"], "cer": alone["cer"]}
+    shown = call("evaluate", listener, manifest, "--precisions").out.splitlines()[-3:]
+    assert [line.split()[:2] for line in shown] == [
+        [dtype, "WER"] for dtype in ("float32", "bfloat16", "int8")
+    ]
+    assert "only one in float32" in mistake("evaluate", path, manifest, "--precisions")
+
+
 def test_a_stream_hears_what_the_whole_hears_and_says_how_far_it_lags(listener, utterances):
     manifest = utterances / "test.jsonl"
     whole, found = figures(listener, manifest), figures(listener, manifest, "--stream")

@@ -62,9 +62,9 @@ def test_headers_that_lie(tmp_path):
 @pytest.mark.parametrize(
     ("array", "told"),
     [
-        (noise(13, 7), r"\[13, 7\]; wanted are frames [T, 13]"),
+        (noise(13, 7), r"\[13, 7\]; wanted are real numbers [T, 13]"),
         (noise(13), r"\[13\]; wanted"),
-        (np.zeros((2, 13), complex), "complex128; wanted are real"),
+        (np.zeros((2, 13), complex), r"complex128 [2, 13]; wanted are real"),
         (np.zeros((2, 13), bool), "bool"),
         (np.array([["a"] * 13]), "<U1"),
         (np.array([[None] * 13]), "no array"),

@@ -120,6 +120,33 @@ def test_a_rate_that_lies(tmp_path):
     assert "its header says 3 Hz; allowed are 1,000 to 1,000,000" in error_of(path)
 
 
+@pytest.mark.parametrize(
+    ("offset", "kind", "value"),
+    [
+        (22, "<H", 2),  # channels
+        (24, "<I", 8000),  # rate
+        (28, "<I", 5),  # bytes a second
+        (32, "<H", 9),  # bytes a sample
+        (34, "<H", 24),  # bits
+        (34, "<H", 7),
+    ],
+)
+def test_a_header_that_contradicts_itself(tmp_path, offset, kind, value):
+    path = write(tmp_path, noise(1000))
+    content = bytearray(path.read_bytes())
+    struct.pack_into(kind, content, offset, value)
+    path.write_bytes(content)
+    assert "its header contradicts itself" in error_of(path)
+
+
+@pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_24", "PCM_32", "DOUBLE", "ULAW", "MS_ADPCM"])
+@pytest.mark.parametrize("kind", ["WAV", "WAVEX", "RF64"])
+def test_headers_that_do_not(tmp_path, subtype, kind):
+    samples = noise(2000, 2)
+    if soundfile.check_format(kind, subtype):
+        assert len(read_audio(write(tmp_path, samples, subtype=subtype, format=kind))[0]) >= 2000
+
+
 LIMITED = """
 import resource, sys
 from loopwise.codec.audio.files import read_audio

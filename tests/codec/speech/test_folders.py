@@ -36,6 +36,12 @@ def test_two_tables_are_enough_and_texts_give_the_order(kaldi):
     assert found[1].where == f"{folder / 'text'}, line 2"
 
 
+@pytest.mark.parametrize("name", ["wav.scp", "text"])
+def test_a_byte_order_mark_is_no_part_of_a_name(kaldi, tmp_path, name):
+    kaldi(name, f"\ufeff{(tmp_path / name).read_text()}")
+    assert [utterance.id for utterance in read_utterances(tmp_path)] == ["r2", "r1"]
+
+
 def test_segments_and_speakers(kaldi):
     kaldi("segments", "a r1 0 1.25\nb r1 1.5 -1\n")
     kaldi("utt2spk", "a me\nb you\n")

@@ -1,16 +1,24 @@
-"""Real recordings: a recognizer that learns digits from some finds them in others."""
+"""What is learned from: real recordings, parts of files, what is held out."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from rich.console import Console
 
+from loopwise.codec.audio.options import FeatureOptions
+from loopwise.codec.speech.files import read_utterances
 from loopwise.codec.speech.utterances import Utterance, Utterances
+from loopwise.errors import ConfigError, DataError
 from loopwise.runtime.load import load
 from loopwise.tasks.speech.config import SpeechConfig
-from loopwise.tasks.speech.training import train
+from loopwise.tasks.speech.recordings import read_sound, steps_needed
+from loopwise.tasks.speech.training import make_task, train
+from loopwise.tasks.speech.utterances import hold_out
+from loopwise.train.processes import World
+from tasks.speech.sounds import SMALL, write_manifest
 
 WORDS = {0: "zero", 1: "one", 2: "two", 7: "seven"}
 
@@ -51,3 +59,54 @@ def test_its_words_are_found(tmp_path):
     assert np.mean(right) >= 0.9
     longest = 1.2  # seconds; no recording is longer
     assert all(0 <= word.start < word.end <= longest for each in heard for word in each.words)
+
+
+def test_a_transducer_needs_no_step_for_each_unit():
+    said, other = np.array([1, 1, 2, 3, 3, 3]), np.array([1, 2])
+    assert steps_needed([said], ctc=True) == 6 + 3
+    assert steps_needed([said], ctc=False) == 2
+    assert steps_needed([other, said], ctc=False) == 6 + 3  # a lower layer's units are by CTC
+    assert steps_needed([said[:0]], ctc=False) == steps_needed([said[:0]], ctc=True) == 1
+
+
+def test_a_part_of_ready_features_is_within_them(tmp_path):
+    frames = np.arange(100 * 13, dtype=np.float32).reshape(100, 13)
+    np.save(tmp_path / "a.npy", frames)
+    options = FeatureOptions(kind="mfcc", ready=True)
+
+    def part(start, end):
+        return read_sound(Utterance(tmp_path / "a.npy", "do", start=start, end=end), options)
+
+    np.testing.assert_array_equal(part(0.25, 0.5), frames[25:50])
+    np.testing.assert_array_equal(part(0.9, 1.05), frames[90:])
+    for start, end, told in ((None, 10.0, "0 to 10 s"), (1.0, None, "1 to the end s")):
+        with pytest.raises(DataError, match=rf"a\.npy: holds 1 s of frames, wanted is {told}"):
+            part(start, end)
+    with pytest.raises(DataError, match="wanted is 0 to 1e"):
+        part(None, 1e300)
+
+
+def test_words_that_all_were_held_out_are_known(tmp_path):
+    write_manifest(tmp_path, "a", 12, 1)
+    every = read_utterances(tmp_path / "a.jsonl")
+    alone = every.choose([row for row, text in enumerate(every.texts) if "fa" not in text.split()])
+    config = SpeechConfig.from_settings("test", (), **SMALL)
+    extra = Utterance(every[0].audio, "fa", "s9")
+    both = Utterances((*alone, extra), "both")
+    learned, held = hold_out(both, 0.1)
+    while "fa" not in held.texts:  # who is drawn depends on the name
+        extra = replace(extra, speaker=f"{extra.speaker}x")
+        both = Utterances((*alone, extra), "both")
+        learned, held = hold_out(both, 0.1)
+    assert "fa" not in " ".join(learned.texts)
+    task = make_task(config, World(), both)
+    assert "fa" in task.codec.units.symbols
+    with pytest.raises(DataError, match="not in the vocabulary: 'fa'"):
+        make_task(config, World(), learned, held)
+
+
+def test_features_that_cannot_be_are_named(tmp_path):
+    parts = [read_utterances(write_manifest(tmp_path, name, 4, 1)) for name in "ab"]
+    config = SpeechConfig.from_settings("test", (), **{**SMALL, "hop": 0.00001})
+    with pytest.raises(ConfigError, match=r"features\.hop=1e-05: must be"):
+        make_task(config, World(), *parts)

@@ -1,7 +1,8 @@
 """``loopwise evaluate`` of a recognizer: how near its transcripts come to what was said."""
 
 import json
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,6 +16,7 @@ from loopwise.errors import ConfigError
 if TYPE_CHECKING:
     from loopwise.codec.speech.metrics import Confusion, SpeechScore
     from loopwise.codec.speech.utterances import Utterances
+    from loopwise.runtime.decoding import DecodingOptions
     from loopwise.runtime.recognizer import LoadedRecognizer
     from loopwise.tasks.speech.measure import Heard
 
@@ -36,6 +38,14 @@ class RecognitionGroup:
             rich_help_panel=RECOGNIZER,
         ),
     ] = None
+    precisions: Annotated[
+        bool,
+        typer.Option(
+            "--precisions",
+            help="Tell the error rates with weights in bfloat16 and int8, too.",
+            rich_help_panel=RECOGNIZER,
+        ),
+    ] = False
 
 
 def evaluate_recognitions(
@@ -54,8 +64,6 @@ def evaluate_recognitions(
         MissingExtraError: what measures is not installed.
     """
     from loopwise.codec.speech.files import read_utterances
-    from loopwise.codec.speech.metrics import speech_score
-    from loopwise.tasks.speech.measure import hear, listen
 
     if not files:
         raise ConfigError(f"{path}: {_WANTED}")
@@ -64,14 +72,16 @@ def evaluate_recognitions(
     place = options.save_transcripts
     if place is not None and (place.is_dir() or not place.parent.is_dir()):
         raise ConfigError(f"--save-transcripts {place}: not a file in a folder that is there")
+    lowered = _lowered(model) if options.precisions else {}
     decoding = decoding_options(search)
-    invalid = options.invalid or "error"
-    utterances = read_utterances(files, invalid=invalid)
+    utterances = read_utterances(files, invalid=options.invalid or "error")
+
+    def measured(model: "LoadedRecognizer") -> "tuple[Heard, SpeechScore]":
+        return _measured(model, utterances, options, decoding)
+
     try:
-        if options.stream:
-            heard = listen(model, utterances, invalid=invalid, **decoding)
-        else:
-            heard = hear(model, utterances, invalid=invalid, batch=options.batch or 16, **decoding)
+        heard, score = measured(model)
+        others = {dtype: measured(other)[1] for dtype, other in lowered.items()}
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
     kept = heard.utterances
@@ -79,14 +89,40 @@ def evaluate_recognitions(
         rows = zip(kept, heard.texts, strict=True)
         lines = [f"{utterance.id}\t{text}\n" for utterance, text in rows]
         place.write_text("".join(lines), encoding="utf-8")
-    said = [model.codec.units.normalise(text) for text in kept.texts]
-    score = speech_score(heard.texts, said)
     if as_json:
-        print(json.dumps(_json(heard, score), indent=2, ensure_ascii=False))
+        print(json.dumps(_json(heard, score, others), indent=2, ensure_ascii=False))
         return
-    print("\n".join(_lines(kept, heard, score)))
+    print("\n".join([*_lines(kept, heard, score), *_lines_of_precisions(score, others)]))
     if place is not None:
         print(f"transcripts: {place}")
+
+
+def _lowered(model: "LoadedRecognizer") -> "dict[str, LoadedRecognizer]":
+    """The model in each lower precision; raises ConfigError where it is in one already."""
+    from loopwise.export.precision import lower
+    from loopwise.runtime.precision import PRECISIONS
+    from loopwise.runtime.recognizer import LoadedRecognizer
+
+    lowered = {dtype: lower(model.bundle, dtype, None, math.inf) for dtype in PRECISIONS[1:]}
+    return {dtype: LoadedRecognizer(bundle) for dtype, bundle in lowered.items()}
+
+
+def _measured(
+    model: "LoadedRecognizer",
+    utterances: "Utterances",
+    options: RecognitionGroup,
+    decoding: "DecodingOptions",
+) -> "tuple[Heard, SpeechScore]":
+    from loopwise.codec.speech.metrics import speech_score
+    from loopwise.tasks.speech.measure import hear, listen
+
+    invalid = options.invalid or "error"
+    if options.stream:
+        heard = listen(model, utterances, invalid=invalid, **decoding)
+    else:
+        heard = hear(model, utterances, invalid=invalid, batch=options.batch or 16, **decoding)
+    said = [model.codec.units.normalise(text) for text in heard.utterances.texts]
+    return heard, speech_score(heard.texts, said)
 
 
 _WANTED = "a recognizer of speech: give utterances: a manifest (JSON lines or TSV) or a folder"
@@ -117,13 +153,23 @@ def _lines(utterances: "Utterances", heard: "Heard", score: "SpeechScore") -> It
         yield f"final      {1000 * lag.final:.1f} ms after the last sound in the mean"
 
 
+def _lines_of_precisions(
+    score: "SpeechScore", others: "Mapping[str, SpeechScore]"
+) -> Iterator[str]:
+    if others:
+        for dtype, found in ({"float32": score} | dict(others)).items():
+            yield f"{dtype:<10} WER {100 * found.wer:.2f} %, CER {100 * found.cer:.2f} %"
+
+
 def _confused(confusions: "Sequence[Confusion]") -> str:
     return ", ".join(
         f"{each.said or '-'} > {each.heard or '-'} {each.count}x" for each in confusions
     )
 
 
-def _json(heard: "Heard", score: "SpeechScore") -> dict[str, Any]:
+def _json(
+    heard: "Heard", score: "SpeechScore", others: "Mapping[str, SpeechScore]"
+) -> dict[str, Any]:
     found: dict[str, Any] = {
         "utterances": len(heard.utterances),
         **asdict(score),
@@ -133,4 +179,9 @@ def _json(heard: "Heard", score: "SpeechScore") -> dict[str, Any]:
     }
     if heard.latency is not None:
         found["latency"] = asdict(heard.latency)
+    if others:
+        every = {"float32": score} | dict(others)
+        found["precisions"] = {
+            dtype: {"wer": each.wer, "cer": each.cer} for dtype, each in every.items()
+        }
     return found | {"dropped": asdict(heard.utterances.dropped)}

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from loopwise.cli.grouping import given
 from loopwise.cli.model import open_recognizer
 from loopwise.cli.transcribe.files import open_output
+from loopwise.codec.audio.samples import require_rate
 from loopwise.codec.recognition import Recognition, Word
 from loopwise.codec.speech.output import Output, transcript_lines
 from loopwise.errors import ConfigError, DataError
@@ -87,14 +88,19 @@ def transcribe_live(
     """
     if live.partial and (kind not in ("text", "json") or out is not None):
         raise ConfigError("--partial: prints lines of text or json: leave out --out, or --format")
+    if sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison]  # as after <&-
+        raise ConfigError("--stream: standard input is closed; send samples there")
+    if live.rate is not None:
+        require_rate(live.rate)
     if sys.stdin.isatty():
         raise ConfigError(
             "--stream: standard input is a terminal; send samples there, such as arecord -t raw "
             f"-f S16_LE -c 1 -r 16000 | loopwise transcribe {run} --stream --rate 16000"
         )
     stream, own = _open(run, live, options)
-    source = _Samples(live.rate or own)
-    heard = _Listening(stream, live.rate or own, _display(kind, live.partial))
+    rate = own if live.rate is None else live.rate
+    source = _Samples(rate)
+    heard = _Listening(stream, rate, _display(kind, live.partial))
     with source.ended_by_interrupt(), _place(out) as file:
         for line in transcript_lines(kind, STDIN, heard.utterances(source.pieces())):
             marked = live.partial and kind == "text"
@@ -117,8 +123,7 @@ def _open(
     rules = {key: value for key, value in given(live).items() if key in RULES}
     features = model.codec.features.options
     try:
-        if features.ready:
-            raise ConfigError("this model hears features that are ready, so it knows no samples")
+        features.require_samples()
         return model.stream(EndpointRules(**rules), **options), features.rate
     except ConfigError as error:
         raise ConfigError(f"{run}: {error}") from None
@@ -256,8 +261,10 @@ class _Lines(_Display):
             return
         self._last = found.text
         told = {"partial": found.text, "start": round(begun, 3)}
-        line = f"partial\t{found.text}" if self._kind == "text" else json.dumps(told)
-        print(line, flush=True)
+        if self._kind == "text":
+            print(f"partial\t{found.text}", flush=True)
+        else:
+            print(json.dumps(told, ensure_ascii=False), flush=True)
 
     def clear(self) -> None:
         self._last = ""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.lib.format import MAGIC_PREFIX
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from loopwise.codec.audio.deltas import Frames
 from loopwise.errors import DataError
@@ -36,10 +36,28 @@ def read_features(path: str | os.PathLike[str], size: int) -> Frames:
     except (ValueError, EOFError) as error:
         told = str(error) if isinstance(error, DataError) else f"no array of NumPy ({error})"
         raise DataError(f"{name}: {told}") from None
-    if found.ndim != 2 or found.shape[1] != size or not len(found):
-        raise DataError(f"{name}: an array {list(found.shape)}; wanted are frames [T, {size}]")
+    frames = as_frames(found, size, name)
+    if not len(frames):
+        raise DataError(f"{name}: holds no frame")
+    return frames
+
+
+def as_frames(values: ArrayLike, size: int, name: str = "frames") -> Frames:
+    """Base frames [T, size] of any real numbers.
+
+    Raises:
+        DataError: they have another shape or type, or one is not finite; begins with `name`.
+    """
+    try:
+        array: NDArray[Any] = np.asarray(values)
+    except ValueError as error:  # rows of several lengths
+        raise DataError(f"{name}: no array ({error})") from None
+    if array.dtype.kind not in "fiu" or array.ndim != 2 or array.shape[1] != size:
+        raise DataError(
+            f"{name}: {array.dtype} {list(array.shape)}; wanted are real numbers [T, {size}]"
+        )
     with np.errstate(over="ignore"):
-        frames = np.ascontiguousarray(found, np.float32)
+        frames = np.ascontiguousarray(array, np.float32)
     wrong = np.flatnonzero(~np.isfinite(frames).all(1))
     if wrong.size:
         raise DataError(f"{name}: frame {wrong[0]:,} holds a value that is not finite")
@@ -52,8 +70,6 @@ def _read_npy(path: str | os.PathLike[str]) -> NDArray[Any]:
             raise DataError("no array of NumPy, as numpy.save writes it")
     # mapped, not read: the size is checked before memory is taken for what a header says
     array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    if array.dtype.kind not in "fiu":
-        raise DataError(f"an array of {array.dtype}; wanted are real numbers")
     return array
 
 

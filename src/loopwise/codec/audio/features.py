@@ -68,8 +68,7 @@ class FeatureCodec:
 
     def base(self, samples: Samples) -> Frames:
         """The base frames [T, B] of a recording; as `features`."""
-        if self.options.ready:
-            raise ConfigError("ready=True: these features come from files, not from samples")
+        self.options.require_samples()
         return Analysis(self.options).push(samples)
 
     def finish_frames(self, base: Frames) -> Frames:

@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from loopwise.codec.audio.samples import Samples, as_samples
+from loopwise.codec.audio.samples import HIGHEST_RATE, LOWEST_RATE, Samples, as_samples
 from loopwise.errors import ConfigError, DataError, missing_extra
 
 if TYPE_CHECKING:
     import soundfile
 
-LOWEST_RATE, HIGHEST_RATE = 1_000, 1_000_000
 SLACK = 0.1
 """Seconds that a part may reach beyond its recording: the times of transcripts are rounded."""
 
 _BLOCK = 1 << 20  # numbers read at a time, whatever a header says
 _UNKNOWN = 0x7FFFF000  # sizes from here on are written by programs that do not know them yet
+_FIELDS = re.compile(
+    r"^\s*(Channels|Sample Rate|Block Align|Bit Width|Bytes/sec)\s*: (\d+)", re.MULTILINE
+)
 _SHORTENED = re.compile(r"^\s*(?:data|SSND|Data Size|riff)\s*: (\d+) \(should be (\d+)\)", re.M)
 _OGG_PAGE = 65_307  # bytes of the longest one
 
@@ -54,6 +56,8 @@ def read_audio(
     try:
         with soundfile.SoundFile(name) as file:
             _check_header(name, file)
+            if file.format in ("WAV", "WAVEX", "RF64"):
+                _check_sizes(name, file)
             if file.format == "OGG":
                 _check_last_page(name)
             samples = _read(name, file, start, end)
@@ -100,6 +104,22 @@ def _check_header(name: str, file: "soundfile.SoundFile") -> None:
             raise DataError(
                 f"{name}: truncated; its header says {int(said):,} bytes, {int(there):,} are there"
             )
+
+
+def _check_sizes(name: str, file: "soundfile.SoundFile") -> None:
+    """The header of a wav file says the same thrice; libsndfile takes any of it."""
+    said = {key: int(value) for key, value in _FIELDS.findall(file.extra_info)}
+    if not file.subtype.startswith(("PCM", "FLOAT", "DOUBLE")) or len(said) < 5:
+        return
+    align, rate = said["Block Align"], said["Sample Rate"]
+    sample = said["Channels"] * -(-said["Bit Width"] // 8)
+    if align != sample or said["Bytes/sec"] != align * rate:
+        raise DataError(
+            f"{name}: its header contradicts itself: {said['Channels']} channels of "
+            f"{said['Bit Width']} bits are {sample} bytes a sample, and {align} are said; so many "
+            f"at {rate:,} Hz are {align * rate:,} bytes a second, and {said['Bytes/sec']:,} are "
+            "said"
+        )
 
 
 def _check_last_page(name: str) -> None:

@@ -103,6 +103,14 @@ class FeatureOptions:
             ("preemphasis", self.preemphasis < 1, "below 1"),
         ]
 
+    def require_samples(self) -> None:
+        """Raise ConfigError where features are ready: they come from files, not from samples."""
+        if self.ready:
+            raise ConfigError(
+                "this model hears features that are ready (features.kind=ready): they come from "
+                "files, not from samples"
+            )
+
     @property
     def base_size(self) -> int:
         """Features of a frame before deltas, B."""

@@ -5,9 +5,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from loopwise.errors import DataError
+from loopwise.codec.numbers import is_number
+from loopwise.errors import ConfigError, DataError
 
 Samples = NDArray[np.float32]
+
+LOWEST_RATE, HIGHEST_RATE = 1_000, 1_000_000
+"""Of sound, Hz."""
 
 SILENCE = 2.0**-15
 """The least step of 16 bits: what never leaves a range of this size is silent."""
@@ -24,7 +28,10 @@ def as_samples(values: ArrayLike) -> Samples:
     Raises:
         DataError: they have another shape or type, or one is infinite or NaN; names its position.
     """
-    array: NDArray[Any] = np.asarray(values)
+    try:
+        array: NDArray[Any] = np.asarray(values)
+    except ValueError as error:  # rows of several lengths
+        raise DataError(f"samples: no array ({error})") from None
     if array.ndim not in (1, 2) or array.dtype.kind not in "fiu" or array.shape[1:] == (0,):
         raise DataError(
             f"samples: {array.dtype} {list(array.shape)}; wanted are real numbers [N], or [N, C] "
@@ -46,6 +53,14 @@ def _full_scale(array: NDArray[Any]) -> NDArray[Any]:
     bits = 8 * array.dtype.itemsize
     middle = 2.0 ** (bits - 1) if array.dtype.kind == "u" else 0.0
     return (array.astype(np.float64) - middle) / 2.0 ** (bits - 1)
+
+
+def require_rate(rate: object) -> None:
+    """Raise ConfigError unless this is a rate that sound may have."""
+    if not (is_number(rate) and LOWEST_RATE <= rate <= HIGHEST_RATE):
+        raise ConfigError(
+            f"rate={rate!r}: must be a number from {LOWEST_RATE:,} to {HIGHEST_RATE:,}, in Hz"
+        )
 
 
 def is_silent(samples: Samples) -> bool:

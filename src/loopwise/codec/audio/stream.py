@@ -36,8 +36,8 @@ class FeatureStream:
         Raises:
             ConfigError: the frames of this codec are not computed from samples.
         """
-        if self._analysis is None:
-            raise ConfigError("ready=True: these features come from files, not from samples")
+        self.options.require_samples()
+        assert self._analysis is not None
         return self.push_frames(self._analysis.push(samples))
 
     def push_frames(self, base: Frames) -> Frames:

@@ -86,7 +86,7 @@ def _table(path: Path) -> _Table:
     if not path.is_file():
         raise absent(name)
     with reading(name):
-        text = path.read_bytes().decode("utf-8", "surrogateescape")
+        text = path.read_bytes().decode("utf-8", "surrogateescape").removeprefix("\ufeff")
     table = _Table(name, {}, [])
     for number, line in enumerate(text.removesuffix("\n").split("\n"), 1):
         key, rest = (*line.split(maxsplit=1), "", "")[:2]

@@ -100,7 +100,7 @@ class UtteranceStream(BucketStream[SpeechBatch]):
         groups = [self._groups[row] for row in rows]
         units = [self._recordings.joined(group) for group in groups]
         frames = [
-            self._changed(int(row), group, max(map(steps_needed, said)) * self._stride)
+            self._changed(int(row), group, steps_needed(said, self._recordings.ctc) * self._stride)
             for row, group, said in zip(rows, groups, units, strict=True)
         ]
         return make_batch(frames, units)

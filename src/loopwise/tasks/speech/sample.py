@@ -38,7 +38,7 @@ class UtteranceSample:
         frames = [features.finish_frames(base) for base in bases]
         heard = [each.text for each in model.recognised(frames)]
         said = [model.codec.units.normalise(text) for text in self.utterances.texts]
-        outputs = np.concatenate([each.ravel() for each in model.log_probs(frames)])
+        outputs = np.concatenate([each.ravel() for each in model.outputs(frames)])
         return Measurement(speech_score(heard, said).wer, outputs)
 
 

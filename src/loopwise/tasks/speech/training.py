@@ -12,6 +12,7 @@ from loopwise.codec.speech.codec import SpeechCodec
 from loopwise.codec.speech.lexicon import Lexicon, read_lexicon
 from loopwise.codec.speech.units import UnitCodec, train_units
 from loopwise.codec.speech.utterances import Utterances
+from loopwise.errors import ConfigError
 from loopwise.tasks.speech.config import DataConfig, SpeechConfig
 from loopwise.tasks.speech.data import base_frames
 from loopwise.tasks.speech.recordings import Recordings, read_recordings
@@ -50,22 +51,29 @@ def make_task(
     """The task of `config`, for one process.
 
     Raises:
+        ConfigError: features that cannot be.
         DataError: the utterances cannot be read, or are too few.
     """
     data = config.data
+    drawn = not data.valid if utterances is None else valid is None
     if utterances is None:
         utterances, valid = read_both(data)
     elif valid is None:
         utterances, valid = hold_out(utterances, data.valid_fraction)
     lexicon = read_lexicon(data.lexicon).normalised(data.case) if data.lexicon else None
     texts = utterances.texts
+    if drawn:  # all that have some word may have been
+        texts = [*texts, *valid.texts]
     if config.augment.join > 1:
         texts = [*texts, " ".join(texts[:2])]  # with a space, if each of them is one word
     units = _units(data, data.unit, texts, lexicon)
     auxiliary = None
     if data.auxiliary != "none":
         auxiliary = _units(data, data.auxiliary, texts, lexicon)
-    features = FeatureCodec(feature_options(config))
+    try:
+        features = FeatureCodec(feature_options(config))
+    except ConfigError as error:
+        raise ConfigError(f"features.{error}") from None
     codecs = [units] if auxiliary is None else [units, auxiliary]
     learned = _read(config, utterances, features.options, codecs)
     held = _read(config, valid, features.options, codecs[:1])
@@ -118,6 +126,7 @@ def _read(
         options,
         codecs,
         stride=config.model.stride,
+        ctc=config.model.transducer < 1,
         longest=config.data.max_seconds,
         invalid=config.data.invalid,
     )
