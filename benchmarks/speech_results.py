@@ -38,6 +38,7 @@ from loopwise.tasks.speech.training import train
 from loopwise.tasks.speech.utterances import hold_out
 
 MFCC = ["features.kind=ready", "features.deltas=2"]
+TOGETHER = ["model.members=2", "model.agreement=0.5"]
 STREAM = ["model.bidirectional=false", "model.hidden_size=256", "model.num_layers=2"]
 
 
@@ -101,7 +102,7 @@ def an4_offline(settings: list[str]) -> None:
     lexicon = data("an4") / "etc/an4.dic"
     learned, held = an4_parts()
     heard = ["data.auxiliary=words", "model.auxiliary_layer=3"]  # the last layer's, as the phones
-    model = fit(folder() / "an4", [*phones(lexicon), *heard, *settings], learned, held)
+    model = fit(folder() / "an4", [*phones(lexicon), *heard, *TOGETHER, *settings], learned, held)
     for name, part in (("validation", held), ("test", an4("test"))):
         offline(f"{name}, lexicon and trigram", model, part)
         offline(f"{name}, lexicon alone", model, part, language="none")
@@ -122,7 +123,7 @@ def an4_stream(settings: list[str]) -> None:
     lexicon = data("an4") / "etc/an4.dic"
     learned, held = an4_parts()
     heard = ["data.auxiliary=words", "model.auxiliary_layer=2", "model.lookahead=8"]
-    own = [*STREAM, *heard, "features.normalise=running"]
+    own = [*STREAM, *heard, *TOGETHER, "features.normalise=running"]
     model = fit(folder() / "stream", [*phones(lexicon), *own, *settings], learned, held)
     for name, part in (("validation", held), ("test", an4("test"))):
         offline(f"{name}, whole", model, part)

@@ -111,14 +111,16 @@ def _check_sizes(name: str, file: "soundfile.SoundFile") -> None:
     said = {key: int(value) for key, value in _FIELDS.findall(file.extra_info)}
     if not file.subtype.startswith(("PCM", "FLOAT", "DOUBLE")) or len(said) < 5:
         return
-    align, rate = said["Block Align"], said["Sample Rate"]
-    sample = said["Channels"] * -(-said["Bit Width"] // 8)
-    if align != sample or said["Bytes/sec"] != align * rate:
+    channels, bits = said["Channels"], said["Bit Width"]
+    align, rate, speed = said["Block Align"], said["Sample Rate"], said["Bytes/sec"]
+    wanted, told = channels * -(-bits // 8), f"{name}: its header contradicts itself: "
+    if align != wanted:
         raise DataError(
-            f"{name}: its header contradicts itself: {said['Channels']} channels of "
-            f"{said['Bit Width']} bits are {sample} bytes a sample, and {align} are said; so many "
-            f"at {rate:,} Hz are {align * rate:,} bytes a second, and {said['Bytes/sec']:,} are "
-            "said"
+            f"{told}{channels} times {bits} bits take {wanted} bytes, not {align}"
+        )
+    if speed != align * rate:
+        raise DataError(
+            f"{told}{align} bytes at {rate:,} Hz are {align * rate:,} a second, not {speed:,}"
         )
 
 
