@@ -115,9 +115,7 @@ def _check_sizes(name: str, file: "soundfile.SoundFile") -> None:
     align, rate, speed = said["Block Align"], said["Sample Rate"], said["Bytes/sec"]
     wanted, told = channels * -(-bits // 8), f"{name}: its header contradicts itself: "
     if align != wanted:
-        raise DataError(
-            f"{told}{channels} times {bits} bits take {wanted} bytes, not {align}"
-        )
+        raise DataError(f"{told}{channels} times {bits} bits take {wanted} bytes, not {align}")
     if speed != align * rate:
         raise DataError(
             f"{told}{align} bytes at {rate:,} Hz are {align * rate:,} a second, not {speed:,}"
