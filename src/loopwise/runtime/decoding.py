@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, TypedDict, cast
 
@@ -88,7 +87,7 @@ class Decoding:
             if not (is_number(value) and abs(value) <= MOST):
                 raise ConfigError(f"{name}={value!r}: must be a number from -{MOST} to {MOST}")
         words = cast(Any, self.hot_words)
-        if isinstance(words, str) or not isinstance(words, Sequence | AbstractSet):
+        if isinstance(words, str) or not isinstance(words, Sequence):
             raise ConfigError(f"hot_words={words!r}: must be a list of phrases")
         for phrase in cast("Sequence[Any]", words):
             if not isinstance(phrase, str) or not phrase.strip():

@@ -140,7 +140,7 @@ def test_a_header_that_contradicts_itself(tmp_path, offset, kind, value):
 
 
 @pytest.mark.parametrize("subtype", ["PCM_U8", "PCM_24", "PCM_32", "DOUBLE", "ULAW", "MS_ADPCM"])
-@pytest.mark.parametrize("kind", ["WAV", "WAVEX", "RF64"])
+@pytest.mark.parametrize("kind", ["WAV", "WAVEX", "RF64", "W64"])
 def test_headers_that_do_not(tmp_path, subtype, kind):
     samples = noise(2000, 2)
     if soundfile.check_format(kind, subtype):

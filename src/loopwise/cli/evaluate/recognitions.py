@@ -81,18 +81,21 @@ def evaluate_recognitions(
 
     try:
         heard, score = measured(model)
-        others = {dtype: measured(other)[1] for dtype, other in lowered.items()}
+        scores = {dtype: measured(other)[1] for dtype, other in lowered.items()}
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
+    precisions = {"float32": score, **scores} if scores else {}
     kept = heard.utterances
     if place is not None:
         rows = zip(kept, heard.texts, strict=True)
         lines = [f"{utterance.id}\t{text}\n" for utterance, text in rows]
         place.write_text("".join(lines), encoding="utf-8")
     if as_json:
-        print(json.dumps(_json(heard, score, others), indent=2, ensure_ascii=False))
+        print(json.dumps(_json(heard, score, precisions), indent=2, ensure_ascii=False))
         return
-    print("\n".join([*_lines(kept, heard, score), *_lines_of_precisions(score, others)]))
+    print("\n".join(_lines(kept, heard, score)))
+    for dtype, found in precisions.items():
+        print(f"{dtype:<10} WER {100 * found.wer:.2f} %, CER {100 * found.cer:.2f} %")
     if place is not None:
         print(f"transcripts: {place}")
 
@@ -153,14 +156,6 @@ def _lines(utterances: "Utterances", heard: "Heard", score: "SpeechScore") -> It
         yield f"final      {1000 * lag.final:.1f} ms after the last sound in the mean"
 
 
-def _lines_of_precisions(
-    score: "SpeechScore", others: "Mapping[str, SpeechScore]"
-) -> Iterator[str]:
-    if others:
-        for dtype, found in ({"float32": score} | dict(others)).items():
-            yield f"{dtype:<10} WER {100 * found.wer:.2f} %, CER {100 * found.cer:.2f} %"
-
-
 def _confused(confusions: "Sequence[Confusion]") -> str:
     return ", ".join(
         f"{each.said or '-'} > {each.heard or '-'} {each.count}x" for each in confusions
@@ -168,7 +163,7 @@ def _confused(confusions: "Sequence[Confusion]") -> str:
 
 
 def _json(
-    heard: "Heard", score: "SpeechScore", others: "Mapping[str, SpeechScore]"
+    heard: "Heard", score: "SpeechScore", precisions: "Mapping[str, SpeechScore]"
 ) -> dict[str, Any]:
     found: dict[str, Any] = {
         "utterances": len(heard.utterances),
@@ -179,9 +174,8 @@ def _json(
     }
     if heard.latency is not None:
         found["latency"] = asdict(heard.latency)
-    if others:
-        every = {"float32": score} | dict(others)
+    if precisions:
         found["precisions"] = {
-            dtype: {"wer": each.wer, "cer": each.cer} for dtype, each in every.items()
+            dtype: {"wer": each.wer, "cer": each.cer} for dtype, each in precisions.items()
         }
     return found | {"dropped": asdict(heard.utterances.dropped)}

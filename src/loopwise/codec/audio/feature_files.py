@@ -69,8 +69,7 @@ def _read_npy(path: str | os.PathLike[str]) -> NDArray[Any]:
         if file.read(len(MAGIC_PREFIX)) != MAGIC_PREFIX:
             raise DataError("no array of NumPy, as numpy.save writes it")
     # mapped, not read: the size is checked before memory is taken for what a header says
-    array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    return array
+    return np.load(path, mmap_mode="r", allow_pickle=False)
 
 
 def _read_sphinx(path: str | os.PathLike[str], size: int) -> NDArray[Any]:

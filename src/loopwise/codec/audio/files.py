@@ -56,8 +56,7 @@ def read_audio(
     try:
         with soundfile.SoundFile(name) as file:
             _check_header(name, file)
-            if file.format in ("WAV", "WAVEX", "RF64"):
-                _check_sizes(name, file)
+            _check_sizes(name, file)
             if file.format == "OGG":
                 _check_last_page(name)
             samples = _read(name, file, start, end)
@@ -107,7 +106,7 @@ def _check_header(name: str, file: "soundfile.SoundFile") -> None:
 
 
 def _check_sizes(name: str, file: "soundfile.SoundFile") -> None:
-    """The header of a wav file says the same thrice; libsndfile takes any of it."""
+    """The headers of wav and its kin say the same twice; libsndfile takes any of it."""
     said = {key: int(value) for key, value in _FIELDS.findall(file.extra_info)}
     if not file.subtype.startswith(("PCM", "FLOAT", "DOUBLE")) or len(said) < 5:
         return
