@@ -1,15 +1,19 @@
 """A deployed recognizer: whole recordings, streams that hear the same, times, words, language."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
 
+from loopwise.codec.speech.files import read_utterances
 from loopwise.errors import BundleError, ConfigError, DataError
+from loopwise.export.precision import lower
 from loopwise.runtime.recognition_stream import EndpointRules
 from loopwise.runtime.recognizer import LoadedRecognizer
+from loopwise.tasks.speech.sample import sample_of
 from runtime.recognizers import recognizer
-from tasks.speech.sounds import RATE, said, texts
+from tasks.speech.sounds import RATE, said, texts, write_manifest
 
 SEARCHES = [
     {},
@@ -281,6 +285,14 @@ def test_what_a_transducer_alone_puts_out_is_how_it_would_begin():
         assert heard.tokens[0].start == pytest.approx(first * model.step)
     with pytest.raises(ConfigError, match="a transducer alone"):
         model.log_probs(frames)
+
+
+def test_a_transducer_alone_is_measured_in_fewer_bits(tmp_path):
+    sample = sample_of(read_utterances(write_manifest(tmp_path, "a", 6, 3)))
+    lowered = lower(recognizer(transducer=1.0).bundle, "int8", sample, math.inf)
+    found = lowered.info["precision"]
+    assert found["outputs"] > 100
+    assert 0 < found["mean_difference"] < 0.1
 
 
 def test_frames_that_are_none_are_not_taken():

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from rich.console import Console
 
 from loopwise.codec.audio.options import FeatureOptions
@@ -67,6 +68,24 @@ def test_a_transducer_needs_no_step_for_each_unit():
     assert steps_needed([said], ctc=False) == 2
     assert steps_needed([other, said], ctc=False) == 6 + 3  # a lower layer's units are by CTC
     assert steps_needed([said[:0]], ctc=False) == steps_needed([said[:0]], ctc=True) == 1
+
+
+def test_what_is_too_short_for_ctc_is_learned_from_by_a_transducer_alone(tmp_path):
+    parts = [read_utterances(write_manifest(tmp_path, name, 6, 1)) for name in "ab"]
+    options = {**SMALL, "unit": "chars", "stride": 12}
+
+    def task_of(share):
+        return make_task(
+            SpeechConfig.from_settings("test", (), **options, transducer=share), World(), *parts
+        )
+
+    with pytest.raises(DataError, match="too short for"):
+        task_of(0.5)
+    task = task_of(1.0)
+    batch = task.batches.next()
+    assert (batch.texts.lengths > batch.lengths // 12 + 1).any()
+    found = task.loss(task.model, batch, None)
+    assert torch.isfinite(found.loss)
 
 
 def test_a_part_of_ready_features_is_within_them(tmp_path):
